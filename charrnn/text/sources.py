@@ -85,49 +85,35 @@ def _find(name: str) -> list[Path]:
     if name in CORPORA:
         return [fetch_corpus(name)]
     if os.path.isdir(name):
-        files = [*_list_texts(name)]
-        problem = "this folder contains no *.txt file"
+        found, problem = _list_texts(Path(name)), "this folder contains no *.txt file"
     elif glob.has_magic(name) and not os.path.lexists(name):
-        files = [p for p in map(Path, glob.glob(name, recursive=True)) if not p.is_dir()]
-        problem = "no file matches this pattern"
+        found, problem = map(Path, glob.iglob(name, recursive=True)), "no file matches this pattern"
     else:
         return [Path(name)]
+    files = sorted((path for path in found if not path.is_dir()), key=lambda path: path.parts)
     if not files:
         raise InputError(f"{shorten(name)}: {problem}")
-    return sorted(files, key=lambda path: path.parts)
+    return files
 
 
-def _list_texts(folder: str) -> Iterator[Path]:
+def _list_texts(folder: Path) -> Iterator[Path]:
     """Yield the *.txt files below a folder, but for hidden ones and the samples of runs."""
-    for place, folders, names in os.walk(folder):
-        if ".hydra" in folders:
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        texts = (name for name in names if name.endswith(".txt") and not name.startswith("."))
-        yield from (Path(place, name) for name in texts)
+    for path in folder.rglob("*.txt"):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not is_hidden and not (path.parent / "../.hydra").exists():
+            yield path
 
 
 class TextFile(NamedTuple):
     """A file of a text, in memory."""
 
     path: Path
-    content: bytes  # as in the file, which may be compressed
-
-    def decompress(self) -> bytes:
-        """Return the content. Raise InputError if the file should be compressed and is not."""
-        suffix = self.path.suffix
-        try:
-            return _DECOMPRESS.get(suffix, bytes)(self.content)
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-            raise InputError(
-                f"{self.path}: damaged, or not a {suffix} file ({error}); get a new copy"
-            ) from None
+    content: bytes  # decompressed
 
     def is_wrapped(self, encoding: str) -> bool:
         """Return whether the file is wrapped prose, by its first lines."""
         decoder = codecs.getincrementaldecoder(_get_codec(encoding))("replace")
-        return encoding != "bytes" and is_wrapped(decoder.decode(self.decompress()[: 4 * HEAD]))
+        return encoding != "bytes" and is_wrapped(decoder.decode(self.content[: 4 * HEAD]))
 
     def decode(self, encoding: str, wrap: str = "keep") -> str:
         """Return the text. Raise InputError if it is not in the encoding.
@@ -138,7 +124,7 @@ class TextFile(NamedTuple):
             wrap: ``join`` joins the lines of paragraphs that are wrapped at a width, ``auto`` does
                 so if the file is wrapped prose, and ``keep`` never does. Bytes are never joined.
         """
-        content, codec = self.decompress(), _get_codec(encoding)
+        content, codec = self.content, _get_codec(encoding)
         if encoding == "bytes":
             return content.decode(codec, "surrogateescape")
         if codec == "utf-8-sig":
@@ -169,9 +155,14 @@ def read_files(input_txt: str | list[str]) -> list[TextFile]:
 
 def _read_file(path: Path) -> TextFile:
     try:
-        return TextFile(path, sys.stdin.buffer.read() if path is STDIN else path.read_bytes())
+        content = sys.stdin.buffer.read() if path is STDIN else path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({format_reason(error)})") from None
+    try:
+        return TextFile(path, _DECOMPRESS.get(path.suffix, bytes)(content))
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        reason = f"damaged, or not a {path.suffix} file ({error}); get a new copy"
+        raise InputError(f"{path}: {reason}") from None
 
 
 def read_pieces(input_txt: str | list[str], encoding: str, wrap: str = "keep") -> Iterator[str]:
