@@ -28,18 +28,10 @@ from charrnn.text.wrap import is_wrapped, join_lines
 STDIN = Path("-")  # compared by identity, because the path "-" can also be a file, ./-
 _DECOMPRESS = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
 
+_DOCUMENTS = (b"{\\rtf", b"%PDF-")  # the first bytes of RTF and PDFs, which may be valid UTF-8
 _SAVE_AS_TEXT = (
     "save it as plain text in UTF-8 (pandoc FILE -o FILE.txt does so for most documents)"
 )
-# the first bytes of files that are often given by mistake
-_NO_PLAIN_TEXTS = {
-    b"%PDF-": "a PDF",
-    b"PK\x03\x04": "a zip archive, like .docx, .odt and .epub files",
-    b"{\\rtf": "RTF, the format of a word processor",
-    b"\x1f\x8b": "compressed by gzip, so its name must end in .gz",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 
 
 def is_compressed(path: Path) -> bool:
@@ -127,17 +119,14 @@ class TextFile(NamedTuple):
         content, codec = self.content, _get_codec(encoding)
         if encoding == "bytes":
             return content.decode(codec, "surrogateescape")
-        if codec == "utf-8-sig":
-            for start, kind in _NO_PLAIN_TEXTS.items():
-                if content.startswith(start):
-                    raise InputError(f"{self.path}: is {kind}; {_SAVE_AS_TEXT}")
+        if content.startswith(_DOCUMENTS):
+            raise InputError(f"{self.path}: is RTF or a PDF; {_SAVE_AS_TEXT}")
         try:
             text = content.decode(codec)
         except UnicodeError as error:
             raise InputError(
-                f"{self.path}: not {encoding} ({error}); save it as {encoding}, or give its "
-                f"encoding in training, such as encoding=cp1252 for a text from Windows, or "
-                f"encoding=bytes to use each byte as a character"
+                f"{self.path}: not {encoding} ({error}); {_SAVE_AS_TEXT}, or give its encoding in "
+                f"training, such as encoding=cp1252 for a text from Windows, or encoding=bytes"
             ) from None
         return join_lines(text) if wrap == "join" or (wrap == "auto" and is_wrapped(text)) else text
 

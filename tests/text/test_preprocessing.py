@@ -156,17 +156,13 @@ def test_damage_of_a_compressed_text_is_named(refusal: Callable[..., str], suffi
         (["y.txt", "output_h5=z", "output_json=z"], "would overwrite the text or the other output"),
         (["*.md", "output_h5=z.h5"], "*.md: no file matches this pattern"),
         (["[void.txt,bad.txt]", "output_h5=new/z.h5"], "bad.txt: not utf-8 ("),
-        (["utf16.txt"], "utf16.txt: is UTF-16; save it as plain text in UTF-8"),
-        (["my.docx"], "my.docx: is a zip archive, like .docx, .odt and .epub files; save"),
-        (["packed.txt"], "packed.txt: is compressed by gzip, so its name must end in .gz"),
+        (["my.rtf"], "my.rtf: is RTF or a PDF; save it as plain text in UTF-8"),
     ],
 )
 def test_wrong_files_and_options_are_refused(refusal: Any, words: list[str], line: str) -> None:
     write_files(Path(), {"y.txt": "tex", "void.txt": ""})
     Path("bad.txt").write_bytes("fine, Zoë ran.".encode("cp1252"))
-    Path("utf16.txt").write_text("Zoë", "utf-16")
-    Path("my.docx").write_bytes(b"PK\x03\x04\x14\0")
-    Path("packed.txt").write_bytes(gzip.compress(b"text"))
+    Path("my.rtf").write_text("{\\rtf1 Zoe}")
     Path("link").symlink_to("y.txt")
     assert line in refusal(*words)
 
