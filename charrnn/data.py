@@ -234,11 +234,7 @@ class Streams:
         return len(self.starts)
 
     def __len__(self) -> int:
-        return self.num_windows
-
-    @property
-    def num_windows(self) -> int:
-        """The number of complete windows in an epoch; the incomplete last window is not used."""
+        """Return the number of complete windows in an epoch; an incomplete one is not used."""
         return self.length // self.seq_length
 
     def read_windows(self, first: int, last: int) -> Ids:

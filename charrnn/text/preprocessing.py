@@ -131,17 +131,11 @@ def resolve_output_paths(
                 "output_h5=null: there is no default name for standard input, a list or a glob; "
                 "give one: output_h5=text.h5"
             )
-        path = Path(input_txt)
-        if path.is_dir():
-            path = Path(os.path.abspath(path))
-            stem = path.name
+        if os.path.isdir(input_txt):
+            output_h5 = Path(f"{os.path.abspath(input_txt)}.h5")
         else:
-            stem = (path.with_suffix("") if is_compressed(path) else path).stem
-        if not stem:
-            raise InputError(f"output_h5=null: there is no default name for {path}; give one")
-        output_h5 = path.with_name(f"{stem}.h5")
-    if not output_h5.name:
-        raise InputError(f"output_h5={output_h5}: is a folder; name a file")
+            path = Path(input_txt)
+            output_h5 = (path.with_suffix("") if is_compressed(path) else path).with_suffix(".h5")
     return output_h5, output_json or output_h5.with_suffix(".json")
 
 

@@ -240,7 +240,7 @@ class Windows(DataLoader[Window]):
 
     def __len__(self) -> int:
         group = _count_accumulated_windows(self.trainer)
-        return max(1, self.streams.num_windows // group * group)
+        return max(1, len(self.streams) // group * group)
 
     def state_dict(self) -> dict[str, Any]:
         """Return {}. With this method, Lightning accepts that a resume starts within an epoch."""
