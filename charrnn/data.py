@@ -208,13 +208,11 @@ def encode_pieces(pieces: Iterable[str], vocabulary: Vocabulary, name: str) -> I
 
     A character that the vocabulary lacks raises InputError.
     """
-    ids = [np.empty(0, np.int64)]
-    for piece in pieces:
-        try:
-            ids.append(vocabulary.encode(piece))
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from None
-    return np.concatenate(ids)
+    text = "".join(pieces)
+    try:
+        return vocabulary.encode(text)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 @dataclass(frozen=True)
