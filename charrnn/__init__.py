@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from charrnn.commands.train import train
     from charrnn.model import Model, load
-    from charrnn.options.cells import Cell, NetworkOptions, register_cell
+    from charrnn.options.cells import CELLS, Cell, NetworkOptions
     from charrnn.options.datasets import DataOptions
     from charrnn.options.sampling import SamplingParams
     from charrnn.runs.decisions import decide
@@ -17,6 +17,7 @@ __version__ = "0.2.0"
 # the name for pip: `charrnn` is another project on PyPI
 DISTRIBUTION = "charrnn-lightning"
 __all__ = [
+    "CELLS",
     "Cell",
     "DataOptions",
     "LanguageModel",
@@ -27,7 +28,6 @@ __all__ = [
     "__version__",
     "decide",
     "load",
-    "register_cell",
     "train",
 ]
 
@@ -42,7 +42,7 @@ _MODULES = {
     "train": "charrnn.commands.train",
     "decide": "charrnn.runs.decisions",
     "Cell": "charrnn.options.cells",
-    "register_cell": "charrnn.options.cells",
+    "CELLS": "charrnn.options.cells",
 }
 
 

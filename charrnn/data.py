@@ -74,7 +74,7 @@ class EncodedText:
         }
 
     def get_split(self, split: str) -> SplitIds:
-        return SplitIds(self.splits[split], len(self.vocabulary), self.path)
+        return SplitIds(self.splits[split])
 
     def decode_split(self, split: str) -> Iterator[str]:
         """Yield the text of a split in pieces."""
@@ -85,14 +85,9 @@ class EncodedText:
 
 @dataclass(frozen=True)
 class SplitIds:
-    """The ids (n,) of a split, which are converted when they are read. They may exceed the memory.
+    """The ids (n,) of a split, which may exceed the memory."""
 
-    Reading an id that is not in the vocabulary raises InputError.
-    """
-
-    stored: FileIds  # the ids (n,) as in the file, counted from 1
-    vocabulary_size: int
-    path: Path  # the file
+    stored: FileIds  # as in the file, counted from 1; converted when they are read
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -100,13 +95,6 @@ class SplitIds:
     def __getitem__(self, part: slice | npt.NDArray[np.int64]) -> Ids:
         ids = self.stored[part].astype(np.int64)
         ids -= FIRST_FILE_ID
-        size = self.vocabulary_size
-        if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= size):
-            invalid = ids[(ids < 0) | (ids >= size)][0] + FIRST_FILE_ID
-            raise InputError(
-                f"{self.path}: contains the id {invalid}, but its vocabulary has the ids 1 to "
-                f"{size}; preprocess the text again, or give the JSON that belongs to it"
-            )
         return ids
 
     def read_blocks(self) -> Iterator[Ids]:
@@ -134,11 +122,15 @@ def open_data(h5: Path, json: Path) -> EncodedText:
             f"{shorten(h5)}: its vocabulary is not {shorten(json)}; give the JSON that "
             "`charrnn preprocess` wrote with it, or preprocess the text again"
         )
-    text = EncodedText(h5, json, vocabulary, splits, is_list, wrap)
-    for name in SPLITS:
-        for _ in text.get_split(name).read_blocks():  # Reading checks the ids.
-            pass
-    return text
+    size = len(vocabulary)
+    for ids in (ids for split in splits.values() for ids in SplitIds(split).read_blocks()):
+        if ids.min() < 0 or ids.max() >= size:
+            invalid = ids[(ids < 0) | (ids >= size)][0] + FIRST_FILE_ID
+            raise InputError(
+                f"{shorten(h5)}: contains the id {invalid}, but its vocabulary has the ids 1 to "
+                f"{size}; preprocess the text again, or give the JSON that belongs to it"
+            )
+    return EncodedText(h5, json, vocabulary, splits, is_list, wrap)
 
 
 def open_training_data(facts: Mapping[str, Any]) -> EncodedText:
@@ -216,13 +208,11 @@ def encode_pieces(pieces: Iterable[str], vocabulary: Vocabulary, name: str) -> I
 
     A character that the vocabulary lacks raises InputError.
     """
-    ids = [np.empty(0, np.int64)]
-    for piece in pieces:
-        try:
-            ids.append(vocabulary.encode(piece))
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from None
-    return np.concatenate(ids)
+    text = "".join(pieces)
+    try:
+        return vocabulary.encode(text)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -242,11 +232,7 @@ class Streams:
         return len(self.starts)
 
     def __len__(self) -> int:
-        return self.num_windows
-
-    @property
-    def num_windows(self) -> int:
-        """The number of complete windows in an epoch; the incomplete last window is not used."""
+        """Return the number of complete windows in an epoch; an incomplete one is not used."""
         return self.length // self.seq_length
 
     def read_windows(self, first: int, last: int) -> Ids:

@@ -49,6 +49,13 @@ def restored_logging() -> Iterator[None]:
     logging.root.setLevel(level)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def write_corpus(folder: Path) -> None:
     words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "Zoë", "run.\n"]
     generator = random.Random(1)

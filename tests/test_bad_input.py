@@ -46,7 +46,7 @@ BAD = {
     # values
     "sample length=abc": "length=abc: Value 'abc' of type 'str' could not be converted to Int",
     "sample temperature=-1": "temperature=-1",
-    "train seed=-1": "train: seed=-1: must be between 0 and",
+    "train seed=-1": "train: seed=-1: must be at least 0 and below",
     "train trainer.precision=tf32-true": "trainer.precision=tf32-true: must be one of 32-true, ",
     "train trainer.val_check_interval=0": "validate_every=0 turns validation off",
     "train good.txt budget=10": "budget=10: must be a time with its unit: 90s, 10m or 2h",
@@ -60,7 +60,7 @@ BAD = {
     "train trainer.profiler=simple": "not in conf/ needs a plus: +trainer.profiler=simple",
     "train optimizer=adam +optimizer.momentum=0.5": "torch.optim.Adam takes no momentum",
     "train optimizer._target_=torch.optim.Adm": "has no attribute 'Adm'; did you mean Adam?",
-    "train ~schedule": "model.schedule: Interpolation key 'schedule' not found",
+    "train ~schedule": "train: schedule: cannot be left out; choose another",
     "train +callbacks.mine.x=1": "callbacks.mine._target_=null: takes the dotted name",
     f"train {PAIR} +trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0",
     # resumes and sweeps

@@ -150,12 +150,12 @@ def test_windows_give_back_the_corpus_by_rows(size: int, batch: int, seq: int, e
     assert streams.batch_size == min(batch, max(1, (size - 1) // seq))
     length, seq = (size - 1) // streams.batch_size, min(seq, (size - 1) // streams.batch_size)
     assert streams.seq_length == seq
-    assert streams.num_windows == length // seq >= 1
-    blocks = [streams.read_windows(k, k + 1) for k in range(streams.num_windows)]
+    assert len(streams) == length // seq >= 1
+    blocks = [streams.read_windows(k, k + 1) for k in range(len(streams))]
     inputs, targets = [b[:, :-1] for b in blocks], [b[:, 1:] for b in blocks]
     text = np.roll(ids, -offset).astype(int) - 1
     for row, place in enumerate(order):
-        found = np.append(text, text[0])[place * length :][: streams.num_windows * seq + 1]
+        found = np.append(text, text[0])[place * length :][: len(streams) * seq + 1]
         assert np.array_equal(np.concatenate([i[row] for i in inputs]), found[:-1])
         assert np.array_equal(np.concatenate([t[row] for t in targets]), found[1:])
     for world_size in (size for size in (2, 3, len(order)) if len(order) % size == 0):

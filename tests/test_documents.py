@@ -36,7 +36,6 @@ SHORT = {"train": TINY, "sample": ["length=60"]}
 # composed and checked, not run: the reason
 COMPOSED = {
     "charrnn serve": "stays",
-    "charrnn train experiment=base": "fetches its corpus",
     "charrnn train logger=csv debug=fast": "trains on the default corpus, which is fetched",
     "charrnn train trainer.accumulate_grad_batches=4 +trainer.profiler=simple": "likewise",
     "charrnn train --config-dir mine experiment=lion": "likewise",
@@ -80,7 +79,7 @@ def files(tmp_path: Path, monkeypatch: Patch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHARRNN_CACHE", str(tmp_path / "cache"))
     text = "".join(f"ROMEO: To be, or not to be, {n} times.\n" for n in range(40))
-    names = ("my.txt", "anna.txt", "ben.txt", "corpus.txt")
+    names = ("my.txt", "anna.txt", "ben.txt", "corpus.txt", "prose/a.txt")
     write_files(tmp_path, {**dict.fromkeys(names, text), **MODULES})
     monkeypatch.syspath_prepend(tmp_path)
     for block in (block for page in PAGES for block in find_printed(page, "yaml")):

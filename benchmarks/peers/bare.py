@@ -36,7 +36,7 @@ def main() -> None:
     device = "cuda" if trainer.accelerator == "gpu" else "cpu"
     data = open_data(Path(config.data.input_h5), Path(config.data.input_json))
     streams = cut_streams(data, "train", config.data.batch_size, config.data.seq_length)
-    blocks = (streams.read_windows(k, k + 1) for k in range(streams.num_windows))
+    blocks = (streams.read_windows(k, k + 1) for k in range(len(streams)))
     windows = [torch.from_numpy(block).to(device) for block in blocks]
     module = instantiate(config.model, vocabulary=data.vocabulary).to(device)
     parameters = module.get_trained_parameters()

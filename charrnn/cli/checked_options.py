@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import pkgutil
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -20,20 +20,25 @@ from omegaconf.errors import OmegaConfBaseException
 from charrnn.errors import InputError, suggest_name, to_one_line
 from charrnn.options import ranges
 from charrnn.options.datasets import DataOptions
-from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import NODE, NODES, format_option, require
+from charrnn.options.training import PartOptions
 
 
 def build(schema: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     """Check the values of a config, and return an instance of the dataclass `schema`."""
     checked = _check_values(schema, values, prefix)
-    required = (f.name for f in fields(schema) if f.default is f.default_factory)  # both missing
-    if missing := [name for name in required if name not in values]:
-        raise InputError(f"{prefix}{missing[0]}: cannot be left out")
+    require_all(schema, values, prefix)
     options = schema(**checked)
     if hasattr(options, "check"):  # the rules between options
         options.check()
     return options
+
+
+def require_all(schema: Any, names: Collection[Any], prefix: str = "") -> None:
+    """Raise InputError if a required option is not among the names of the given ones."""
+    for name in (f.name for f in fields(schema) if f.default is f.default_factory):  # both missing
+        if name not in names:
+            raise InputError(f"{prefix}{name}: cannot be left out; choose another value instead")
 
 
 def _check_values(schema: Any, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:

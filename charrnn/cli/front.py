@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from charrnn import plugins
 from charrnn.cli import current_job, exit_codes
-from charrnn.cli.checked_options import build
+from charrnn.cli.checked_options import build, require_all
 from charrnn.cli.flags import split_flags
 from charrnn.cli.hydra_errors import translate_errors
 from charrnn.cli.overrides import (
@@ -145,6 +145,7 @@ def _run_job(line: CommandLine, config: DictConfig) -> Any:
     if HydraConfig.get().job.chdir:
         raise InputError("hydra.job.chdir=true: charrnn does not change the working directory")
     with translate_errors(line):
+        require_all(command.get("OPTIONS"), config.keys())  # before others refer to them
         values: Any = OmegaConf.to_container(config, resolve=True)
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise InputError(f"{missing[0]} is required: {missing[0]}=VALUE (--help explains it)")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from charrnn.errors import InputError, shorten
 from charrnn.options.datasets import SourceOptions
-from charrnn.options.ranges import AT_LEAST_1, COUNTS, DEVICE, PATH, one_of
+from charrnn.options.ranges import COUNTS, DEVICE, PATH, interval, one_of
 
 if TYPE_CHECKING:
     from charrnn.data import Ids, SplitIds
@@ -23,7 +23,7 @@ class EvaluateOptions:
     split: Annotated[str, one_of("train", "val", "test")]
     data: SourceOptions
     counts: Annotated[str, COUNTS]
-    window: Annotated[int | None, AT_LEAST_1]
+    window: Annotated[int | None, interval(ge=1)]
     device: Annotated[str, DEVICE]
     json: bool
 

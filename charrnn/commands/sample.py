@@ -124,7 +124,8 @@ def run(options: SampleOptions) -> None:
 
 def _list_training_files(model: TrainedModel) -> list[Path]:
     """Return the paths of the model's training text and of its ids, beside which a text lies."""
-    names = (model.facts.get("input_h5"), model.facts.get("input_json"))
+    names = [model.facts.get(name) for name in ("input_txt", "input_h5", "input_json")]
+    names = [*names, *(names[0] if isinstance(names[0], list) else ())]
     files = [Path(name) for name in names if isinstance(name, str)]
     return [*files, *(file.with_suffix(".txt") for file in files)]
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from charrnn.counts.mixing import Counts
 from charrnn.errors import InputError
-from charrnn.options.cells import Cell, NetworkOptions, find_cell
+from charrnn.options.cells import CELLS, Cell, NetworkOptions
 from charrnn.options.datasets import ENCODING
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, COUNTS, require
+from charrnn.options.ranges import COUNTS, interval, require
 from charrnn.text.prompt import PRIMER_FACT
 from charrnn.text.vocabulary import Vocabulary
 
@@ -35,8 +35,8 @@ State = list[tuple[npt.NDArray[Any], ...]]
 class Architecture(NetworkOptions):
     """The network options and vocabulary size, which determine the shapes of all weights."""
 
-    hidden_size: Annotated[int, AT_LEAST_1] = 128
-    dropout: Annotated[float, BELOW_1] = 0.0
+    hidden_size: Annotated[int, interval(ge=1)] = 128
+    dropout: Annotated[float, interval(ge=0, lt=1)] = 0.0
     vocabulary_size: int = 0  # depends on the text; 0 is refused
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class Architecture(NetworkOptions):
     @property
     def cell(self) -> Cell:
         """The cell of all layers."""
-        return find_cell(self.kind)
+        return CELLS[self.kind]
 
     def zero_state(self, streams: int) -> State:
         """Return the state of N streams before their first character."""

@@ -1,11 +1,8 @@
 """The options of a network, and the recurrent cells, which differ in what a `Cell` describes.
 
-    built-in cells   entries of `CELLS`
-    other cells      `register_cell`
-
-Networks, files, evaluation, and sampling with torch need only the description. NumPy samples with
-the built-in cells (`charrnn.generation`). A checkpoint or model file contains only the name of its
-cell.
+A new cell is another entry of `CELLS`. Networks, files, evaluation, and sampling with torch need
+only its description. NumPy samples with charrnn's cells (`charrnn.generation`). A checkpoint or
+model file contains only the name of its cell.
 
 The torch module is imported when a network is built, so options are checked and model files are
 sampled without torch.
@@ -18,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from charrnn.options.ranges import AT_LEAST_1, BELOW_1, Options, Range, one_of, require
+from charrnn.options.ranges import Options, Range, interval, one_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,7 +70,7 @@ class Cell:
         return make(input_size, hidden_size, batch_first=True)
 
 
-CELLS: dict[str, Cell] = {
+CELLS = {
     "lstm": Cell(
         gates="ifgo",
         carried=("h", "c"),
@@ -90,33 +87,10 @@ CELLS: dict[str, Cell] = {
     ),
     "rnn": Cell(gates="h", carried=("h",), module="torch.nn.RNN"),
 }
-
-_registered: dict[str, Cell] = {}
 KIND = Range(
-    lambda name: name in CELLS or name in _registered,
-    f"is neither built in ({', '.join(CELLS)}) nor registered; correct the name, or register this "
-    f"cell in a script, by charrnn.register_cell",
+    lambda name: name in CELLS,
+    f"must be one of {', '.join(CELLS)}; a script may add a cell to charrnn.CELLS",
 )
-
-
-def register_cell(name: str, cell: Cell) -> None:
-    """Register a cell under a name, or replace the registered cell of this name.
-
-    Args:
-        name: the value of ``model.kind``.
-        cell: the description of the cell.
-
-    Raises:
-        InputError: a built-in cell has the name.
-    """
-    require(name not in CELLS, "model.kind", name, "is the name of a built-in cell")
-    _registered[name] = cell
-
-
-def find_cell(name: str) -> Cell:
-    """Return the cell of a name; raise InputError if there is none."""
-    require(isinstance(name, str) and KIND.accepts(name), "model.kind", name, KIND.requirement)
-    return CELLS.get(name) or _registered[name]
 
 
 @dataclass(frozen=True)
@@ -131,9 +105,9 @@ class NetworkOptions(Options):
     PREFIX = "model."
 
     kind: Annotated[str, KIND] = "lstm"
-    embedding_size: Annotated[int, AT_LEAST_1] = 64
-    hidden_size: Annotated[int | None, AT_LEAST_1] = None
-    num_layers: Annotated[int, AT_LEAST_1] = 2
-    dropout: Annotated[float | None, BELOW_1] = None
+    embedding_size: Annotated[int, interval(ge=1)] = 64
+    hidden_size: Annotated[int | None, interval(ge=1)] = None
+    num_layers: Annotated[int, interval(ge=1)] = 2
+    dropout: Annotated[float | None, interval(ge=0, lt=1)] = None
     batchnorm: bool = False
     skip: Annotated[str, one_of("none", "sum")] = "sum"

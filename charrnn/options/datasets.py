@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from charrnn.options.ranges import (
-    AT_LEAST_1,
-    BELOW_1,
-    PATH,
-    SEED,
-    Options,
-    Range,
-    one_of,
-    require,
-)
+from charrnn.options.ranges import PATH, SEED, Options, Range, interval, one_of, require
 
 SPLITS = ("train", "val", "test")
 DEFAULT_SPLIT = 0.1, 2_000_000  # share of the text, and characters at most
-
-
-def _is_encoding(name: Any) -> bool:
-    """Return whether `name` is ``bytes`` or a text encoding of Python, which hex is not."""
-    with contextlib.suppress(LookupError, ValueError, TypeError):
-        "".encode(name)
-        return True
-    return bool(name == "bytes")
-
-
 Wrap = Annotated[str, one_of("auto", "join", "keep")]
-ENCODING = Range(_is_encoding, "is not a text encoding; try utf-8, latin-1 or bytes")
+ENCODING = Range(  # as str.encode knows them
+    lambda name: name == "bytes" or isinstance("".encode(name), bytes),
+    "is not a text encoding; try utf-8, latin-1 or bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -44,9 +27,8 @@ class SourceOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         h5, json = self.input_h5, self.input_json
-        name, value = ("input_h5", h5) if json is None else ("input_json", json)
-        both = "data.input_h5 and data.input_json belong together; give both"
-        require((h5 is None) == (json is None), f"data.{name}", value, both)
+        both = f"data.input_json={json} belongs to it; give both, or none"
+        require((h5 is None) == (json is None), "data.input_h5", h5, both)
         one = "give either this pair or data.input_txt, not both (data.input_txt=null unsets it)"
         require(h5 is None or self.input_txt is None, "data.input_h5", h5, one)
 
@@ -55,8 +37,8 @@ class SourceOptions(Options):
 class SplitOptions(Options):
     """The encoding and the splits of a text; ``conf/preprocess.yaml`` explains each field."""
 
-    val_frac: Annotated[float | None, BELOW_1] = None
-    test_frac: Annotated[float | None, BELOW_1] = None
+    val_frac: Annotated[float | None, interval(ge=0, lt=1)] = None
+    test_frac: Annotated[float | None, interval(ge=0, lt=1)] = None
     encoding: Annotated[str, ENCODING] = "utf-8"
     lines: Annotated[str, one_of("auto", "keep", "shuffle")] = "auto"
     wrap: Wrap = "keep"
@@ -82,8 +64,8 @@ class DataOptions(SplitOptions, SourceOptions):
 
     wrap: Wrap = "auto"
     background: Annotated[str | list[str] | None, PATH] = None
-    batch_size: Annotated[int | None, AT_LEAST_1] = None
-    seq_length: Annotated[int, AT_LEAST_1] = 64
+    batch_size: Annotated[int | None, interval(ge=1)] = None
+    seq_length: Annotated[int, interval(ge=1)] = 64
     shuffle: bool = True
     seed: Annotated[int | None, SEED] = 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import operator
 import re
 import sys
 import types
@@ -23,8 +24,15 @@ from charrnn.errors import InputError, shorten
 class Range(NamedTuple):
     """A set of valid values, and the words in which an error message describes it."""
 
-    accepts: Callable[[Any], bool]
+    test: Callable[[Any], bool]
     requirement: str
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether a value is valid. The test may fail for one of another type."""
+        try:
+            return self.test(value)
+        except (TypeError, AttributeError, LookupError, ValueError):
+            return False
 
 
 # traits, which an option has besides its type and its range
@@ -92,11 +100,7 @@ def check_range(annotation: Any, option: str, value: Any) -> None:
         return
     for trait in get_traits(annotation):
         if isinstance(trait, Range):
-            try:
-                is_valid = trait.accepts(value)
-            except (TypeError, AttributeError):  # of another type
-                is_valid = False
-            require(is_valid, option, value, trait.requirement)
+            require(trait.accepts(value), option, value, trait.requirement)
     is_whole = not {*kinds} <= {int, type(None)} or hasattr(value, "__index__")
     require(is_whole, option, value, "takes a whole number")
     if isinstance(value, int | float):
@@ -120,8 +124,13 @@ def one_of(*names: str | int) -> Range:
     return Range(lambda value: value in names, f"must be one of {', '.join(map(str, names))}")
 
 
-def between(least: int, most: int) -> Range:
-    return Range(lambda value: least <= value <= most, f"must be between {least} and {most}")
+def interval(**bounds: float) -> Range:
+    """Return the range of the numbers within bounds (ge, gt, le, lt): ``interval(ge=0, lt=1)``."""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return Range(
+        lambda value: all(getattr(operator, name)(value, bounds[name]) for name in bounds),
+        "must be " + " and ".join(f"{words[name]} {bound}" for name, bound in bounds.items()),
+    )
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -131,24 +140,15 @@ def _as_list(value: Any) -> list[Any]:
 # A text or path, or a list of them, is used literally.
 TEXT = Range(lambda value: all(isinstance(t, str) for t in _as_list(value)), "takes a text")
 PATH = Range(
-    lambda value: (
-        TEXT.accepts(value) and value != [] and all(p and "\0" not in p for p in _as_list(value))
-    ),
+    lambda value: value != [] and all(p and p.find("\0") < 0 for p in _as_list(value)),
     "takes a path",
 )
-POSITIVE = Range(lambda value: value > 0, "must be above 0")
-NOT_NEGATIVE = Range(lambda value: value >= 0, "must be 0 or more")
-AT_LEAST_1 = Range(lambda value: value >= 1, "must be 1 or more")
-BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and below 1")
-POSITIVE_FRACTION = Range(lambda value: 0 < value <= 1, "must be above 0 and at most 1")
-UNIT_INTERVAL = between(0, 1)
-SEED = Range(lambda value: 0 <= value < 2**63, "must be between 0 and 2**63 - 1")
+SEED = interval(ge=0, lt=2**63)
 # auto mixes a model's counts with its network, none ignores them, only ignores the network
 COUNTS = one_of("auto", "none", "only")
-UNKNOWN = one_of("error", "skip", "replace")
 DEVICE = one_of("auto", "cpu", "cuda", "mps")
 LONGEST_CONTEXT = 64  # characters that the table of counts in a model file may look back
-PORT = between(0, 65535)
+PORT = interval(ge=0, le=65535)
 ORIGINS = Range(
     lambda values: all(re.fullmatch(r"file|[a-z][a-z0-9+.-]*://[^/\s]+", v) for v in values),
     "takes origins with their scheme, such as [https://example.org], or file for pages in files",

@@ -5,19 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from charrnn.options.ranges import (
-    AT_LEAST_1,
-    DEVICE,
-    NOT_EMPTY,
-    NOT_NEGATIVE,
-    POSITIVE_FRACTION,
-    SEED,
-    TEXT,
-    UNIT_INTERVAL,
-    UNKNOWN,
-    Options,
-    require,
-)
+from charrnn.options.ranges import DEVICE, NOT_EMPTY, SEED, TEXT, Options, interval, one_of, require
 
 
 @dataclass(frozen=True)
@@ -38,21 +26,21 @@ class SamplingParams(Options):
     top-p, penalties and banned characters apply if they are given.
     """
 
-    length: Annotated[int, NOT_NEGATIVE] = 2000
-    temperature: Annotated[float, NOT_NEGATIVE] = 0.8
+    length: Annotated[int, interval(ge=0)] = 2000
+    temperature: Annotated[float, interval(ge=0)] = 0.8
     start_text: Annotated[str, TEXT] = ""
-    unknown: Annotated[str, UNKNOWN] = "error"
+    unknown: Annotated[str, one_of("error", "skip", "replace")] = "error"
     seed: Annotated[int | None, SEED] = None
     sample: bool = True
-    top_k: Annotated[int | None, AT_LEAST_1] = None
-    top_p: Annotated[float | None, POSITIVE_FRACTION] = None
-    min_p: Annotated[float, UNIT_INTERVAL] = 0.02
-    new_words: Annotated[float | None, UNIT_INTERVAL] = None
-    dry_multiplier: Annotated[float, NOT_NEGATIVE] = 0.0
-    dry_base: Annotated[float, AT_LEAST_1] = 1.75
-    dry_allowed_length: Annotated[int, AT_LEAST_1] = 20
+    top_k: Annotated[int | None, interval(ge=1)] = None
+    top_p: Annotated[float | None, interval(gt=0, le=1)] = None
+    min_p: Annotated[float, interval(ge=0, le=1)] = 0.02
+    new_words: Annotated[float | None, interval(ge=0, le=1)] = None
+    dry_multiplier: Annotated[float, interval(ge=0)] = 0.0
+    dry_base: Annotated[float, interval(ge=1)] = 1.75
+    dry_allowed_length: Annotated[int, interval(ge=1)] = 20
     ban: Annotated[str | None, TEXT] = None
-    num_samples: Annotated[int, AT_LEAST_1] = 1
+    num_samples: Annotated[int, interval(ge=1)] = 1
     until: Annotated[str | None, TEXT, NOT_EMPTY] = None
     plain: bool = False
     device: Annotated[str, DEVICE] = "auto"

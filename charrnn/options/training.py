@@ -9,7 +9,6 @@ A value that is None is open. `charrnn.decide` writes a value in its place.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -17,34 +16,28 @@ from typing import Annotated, Any
 from charrnn.options.cells import NetworkOptions
 from charrnn.options.datasets import DataOptions
 from charrnn.options.ranges import (
-    AT_LEAST_1,
+    LONGEST_CONTEXT,
     NODE,
     NODES,
-    NOT_NEGATIVE,
     PATH,
-    POSITIVE,
     SEED,
     TEXT,
     Range,
-    between,
+    interval,
     one_of,
     require,
 )
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-
 
 def parse_duration(duration: str) -> float:
-    """Return the seconds of a duration such as 90s, 10m or 2h; 0 if it is not a duration."""
-    match = _DURATION.fullmatch(duration)
-    return float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    """Return the seconds of a duration such as 90s, 10m or 2h."""
+    return float(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
 
 
 # what charrnn logs at each validation, and a sweep minimizes
 BEST_LOSS, BEST_LOSS_AS_WRITTEN = "val/best_loss", "val/best_loss_as_written"
 DURATION = Range(
-    lambda value: parse_duration(value) > 0, "must be a time with its unit: 90s, 10m or 2h"
+    lambda value: 0 < parse_duration(value) < 1e9, "must be a time with its unit: 90s, 10m or 2h"
 )
 DEVICES = Range(
     lambda value: value == "auto" or (len(value) if isinstance(value, list) else value) >= 1,
@@ -55,6 +48,10 @@ INTERVAL = Range(
     lambda value: isinstance(value, str) or value > 0,
     "must be above 0; validate_every=0 turns validation off",
 )
+BETAS = Range(
+    lambda value: len(value) == 2 and all(map(interval(ge=0, lt=1).accepts, value)),
+    "must be two numbers, each at least 0 and below 1: [0.9,0.999]",
+)
 # Lightning's names of the precisions, and its short forms
 PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 PRECISION = one_of(*PRECISIONS.values(), *PRECISIONS)
@@ -62,10 +59,40 @@ UNLIMITED = {"max_epochs": (None, -1), "max_steps": (-1,)}
 
 
 @dataclass(frozen=True)
+class PartOptions:
+    """Each option by its name, which means the same in every part that has it."""
+
+    # Muon, and those that torch's optimizers have too
+    lr: Annotated[float, interval(gt=0)]
+    momentum: Annotated[float, interval(ge=0, lt=1)]
+    weight_decay: Annotated[float, interval(ge=0)]
+    betas: Annotated[list[float], BETAS]
+    eps: Annotated[float, interval(gt=0)]
+    iterations: Annotated[int, interval(ge=1)]
+    # schedules
+    warmup_steps: Annotated[int, interval(ge=0)]
+    final_factor: Annotated[float, interval(ge=0, le=1)]
+    decay_every: Annotated[int, interval(ge=1)]
+    decay_factor: Annotated[float, interval(gt=0, le=1)]
+    # CharacterCounts
+    context: Annotated[int, interval(ge=1, le=LONGEST_CONTEXT)]
+    characters: Annotated[int, interval(ge=0)]
+    words: Annotated[int, interval(ge=0, le=64)]
+    # Samples
+    length: Annotated[int, interval(ge=0)]
+    # RunCheckpoints
+    every: Annotated[int | None, interval(ge=1)]
+    keep_every: Annotated[int | None, interval(ge=1)]
+    # ReproducibleSteps
+    threads: Annotated[int | None, interval(ge=1)]
+    tf32: bool | None
+
+
+@dataclass(frozen=True)
 class ModelOptions(NetworkOptions):
     """The options of the Lightning module."""
 
-    num_batch_shards: Annotated[int | None, AT_LEAST_1] = None
+    num_batch_shards: Annotated[int | None, interval(ge=1)] = None
     optimizer: Any = None  # the node `optimizer`
     schedule: Any = None  # the node `schedule`
 
@@ -76,18 +103,18 @@ class TrainerOptions:
 
     accelerator: Annotated[str | None, one_of("auto", "cpu", "gpu", "mps")]
     devices: Annotated[int | str | list[int], DEVICES]
-    num_nodes: Annotated[int, AT_LEAST_1]
+    num_nodes: Annotated[int, interval(ge=1)]
     strategy: Annotated[str, one_of("auto", "ddp")]
     precision: Annotated[str | None, PRECISION]
     max_epochs: Annotated[int | None, LIMIT]
     max_steps: Annotated[int, LIMIT]
-    gradient_clip_val: Annotated[float | None, POSITIVE]
+    gradient_clip_val: Annotated[float | None, interval(gt=0)]
     gradient_clip_algorithm: Annotated[str, one_of("value", "norm")]
-    accumulate_grad_batches: Annotated[int, AT_LEAST_1]
+    accumulate_grad_batches: Annotated[int, interval(ge=1)]
     val_check_interval: Annotated[int | float | str | None, INTERVAL]
-    check_val_every_n_epoch: Annotated[int | None, AT_LEAST_1]
-    limit_val_batches: Annotated[int | float | None, NOT_NEGATIVE]
-    log_every_n_steps: Annotated[int, NOT_NEGATIVE]
+    check_val_every_n_epoch: Annotated[int | None, interval(ge=1)]
+    limit_val_batches: Annotated[int | float | None, interval(ge=0)]
+    log_every_n_steps: Annotated[int, interval(ge=0)]
     num_sanity_val_steps: int
     enable_progress_bar: bool
     enable_model_summary: bool
@@ -101,10 +128,10 @@ class TrainOptions:
     """The options of `charrnn train`, in the order in which they are checked. Nodes are dicts."""
 
     optimized_metric: Annotated[str | None, TEXT]
-    checkpoint_every: Annotated[int | None, AT_LEAST_1]
-    validate_every: Annotated[int | None, NOT_NEGATIVE]
-    print_every: Annotated[int, AT_LEAST_1]
-    threads: Annotated[int | None, between(1, 512)]  # torch crashes with far more
+    checkpoint_every: Annotated[int | None, interval(ge=1)]
+    validate_every: Annotated[int | None, interval(ge=0)]
+    print_every: Annotated[int, interval(ge=1)]
+    threads: Annotated[int | None, interval(ge=1, le=512)]  # torch crashes with far more
     tf32: bool | None
     budget: Annotated[str | None, DURATION]
     seed: Annotated[int | None, SEED]

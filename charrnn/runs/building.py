@@ -17,7 +17,6 @@ from omegaconf import DictConfig, OmegaConf
 from charrnn.errors import InputError, RunError, is_out_of_memory, to_one_line
 from charrnn.options.interpolations import escape_interpolations
 from charrnn.options.ranges import require
-from charrnn.runs.resume import is_given
 from charrnn.text.vocabulary import Vocabulary
 from charrnn.training import LanguageModel, TextDataModule
 
@@ -51,9 +50,7 @@ def build(config: DictConfig, name: str, base: type, **arguments: Any) -> Any:
 
 def open_data(run: Run) -> TextDataModule:
     """Return the data module of a run, with its text."""
-    # Do not write next to a text that only a record names, which may be a stranger's.
-    may_write = run.record is None or is_given("data.input_txt", run.given)
-    data: TextDataModule = build(run.config, "data", TextDataModule, beside_the_text=may_write)
+    data: TextDataModule = build(run.config, "data", TextDataModule)
     data.prepare_data()
     data.setup("fit")
     return data

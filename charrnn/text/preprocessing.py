@@ -1,9 +1,6 @@
 """Convert a text to torch-rnn's two files: its ids in HDF5 and its vocabulary in JSON.
 
-`prepare_files` makes the two files if necessary. It looks next to the text, where `preprocess`
-writes them, and in the cache, where their name contains a hash of their source. Files that were
-made from the same text with the same options are reused. Other files next to the text are never
-replaced, because the user may have made them and other runs may read them.
+`prepare_files` makes the two files in the cache, unless they are there.
 """
 
 from __future__ import annotations
@@ -21,8 +18,8 @@ import h5py
 import numpy as np
 
 from charrnn.data import EncodedText, open_data
-from charrnn.errors import InputError, RunError, shorten
-from charrnn.files import convert_write_errors, hold_lock, replace_file, require_regular_file
+from charrnn.errors import InputError, shorten
+from charrnn.files import convert_write_errors, hold_lock, replace_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
 from charrnn.say import say
 from charrnn.text.corpora import CORPORA, get_cache_folder
@@ -47,7 +44,6 @@ def preprocess(
     split: SplitOptions,
     *,
     files: list[TextFile] | None = None,
-    is_for_training: bool = False,
 ) -> EncodedText:
     """Write the ids of a text as HDF5 and its vocabulary as JSON, in torch-rnn's layout.
 
@@ -62,11 +58,10 @@ def preprocess(
             shuffled (see `charrnn.text.lists`) before the splits are cut; ``auto`` joins those of
             wrapped prose and shuffles those of a list only.
         files: the files of `input_txt`, if they have been read.
-        is_for_training: whether the training split needs 2 or more characters.
 
     Raises:
-        InputError: the text is missing, empty, too short, damaged or not in the encoding, or an
-            output has an invalid name.
+        InputError: the text is missing, empty, damaged or not in the encoding, or an output has an
+            invalid name.
         RunError: an output cannot be written.
     """
     h5, json_path = resolve_output_paths(input_txt, output_h5, output_json)
@@ -82,8 +77,6 @@ def preprocess(
     if is_shuffled:
         splits = shuffle_lines(text, sizes)
         sizes, text = {name: len(part) for name, part in splits.items()}, "".join(splits.values())
-    if is_for_training:
-        require_pair(files[0].path, sizes["train"])
     characters = list(dict.fromkeys(text))
     codes = [ord(character) for character in characters]
     vocabulary = Vocabulary(characters)
@@ -138,17 +131,11 @@ def resolve_output_paths(
                 "output_h5=null: there is no default name for standard input, a list or a glob; "
                 "give one: output_h5=text.h5"
             )
-        path = Path(input_txt)
-        if path.is_dir():
-            path = Path(os.path.abspath(path))
-            stem = path.name
+        if os.path.isdir(input_txt):
+            output_h5 = Path(f"{os.path.abspath(input_txt)}.h5")
         else:
-            stem = (path.with_suffix("") if is_compressed(path) else path).stem
-        if not stem:
-            raise InputError(f"output_h5=null: there is no default name for {path}; give one")
-        output_h5 = path.with_name(f"{stem}.h5")
-    if not output_h5.name:
-        raise InputError(f"output_h5={output_h5}: is a folder; name a file")
+            path = Path(input_txt)
+            output_h5 = (path.with_suffix("") if is_compressed(path) else path).with_suffix(".h5")
     return output_h5, output_json or output_h5.with_suffix(".json")
 
 
@@ -201,14 +188,11 @@ def _check_outputs(h5: Path, json_path: Path, files: list[TextFile]) -> None:
         used.add(os.path.realpath(path))
 
 
-def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, Path]:
+def prepare_files(data: DataOptions) -> tuple[Path, Path]:
     """Return the HDF5 and JSON files of a text. Download and preprocess it if necessary.
 
-    A change of the text or the options makes this necessary. Of several jobs that start together,
-    one preprocesses the text and the others wait.
-
-    Args:
-        next_to_text: whether files may be written next to the text. Existing ones are always used.
+    They are in the cache, where their name contains a hash of the text and the options. Of several
+    jobs that start together, one preprocesses the text and the others wait.
     """
     if data.input_h5 is not None and data.input_json is not None:
         return Path(data.input_h5), Path(data.input_json)
@@ -216,54 +200,20 @@ def prepare_files(data: DataOptions, next_to_text: bool = True) -> tuple[Path, P
         raise InputError(
             f"data.input_txt=null: give a text, or the name of a corpus: {', '.join(CORPORA)}"
         )
-    files = read_files(data.input_txt)
-    is_corpus = isinstance(data.input_txt, str) and data.input_txt in CORPORA
-    input_txt = str(files[0].path) if is_corpus else data.input_txt
+    files, name = read_files(data.input_txt), "texts"
+    input_txt = str(files[0].path) if len(files) == 1 else data.input_txt
+    with contextlib.suppress(InputError):  # A list or a glob has no name.
+        name = resolve_output_paths(input_txt, None, None)[0].stem
     source = describe_source(files, data)
-    candidates = _list_candidates(input_txt, source)
-    for pair in candidates:
-        if _is_made_from(source, *pair):
-            return pair
-    in_cache = candidates[-1]
-    for pair in candidates if next_to_text else [in_cache]:
-        h5, json_path = pair
-        try:
-            with hold_lock(h5.with_name(f".{h5.name}.lock")):
-                # Another job may have made the files in the meantime.
-                if _is_made_from(source, *pair):
-                    return pair
-                if pair == in_cache or not any(map(os.path.lexists, pair)):
-                    made = preprocess(
-                        input_txt, h5, json_path, data, files=files, is_for_training=True
-                    )
-                    # Printed afterwards, so that an invalid text causes only an error message.
-                    say(f"{h5}: preprocessed from {shorten(input_txt)}")
-                    say_changes(made, data)
-                    return pair
-        except RunError:  # a read-only folder: continue with the cache
-            if pair == in_cache:
-                raise
-    raise AssertionError("the last candidate, in the cache, returns or raises")
-
-
-def _list_candidates(input_txt: str | list[str], source: dict[str, Any]) -> list[tuple[Path, Path]]:
-    """Return the possible paths of the HDF5 and JSON files: next to the text, and in the cache."""
-    candidates, name = [], "texts"
-    with contextlib.suppress(InputError):  # a list or a glob has files in the cache only
-        candidates.append(resolve_output_paths(input_txt, None, None))
-        name = candidates[0][0].stem
     key = hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]
     h5 = get_cache_folder() / "prepared" / f"{name[:50]}-{key}.h5"
-    return [*candidates, (h5, h5.with_suffix(".json"))]
-
-
-def _is_made_from(source: dict[str, Any], h5: Path, json_path: Path) -> bool:
-    try:
-        require_regular_file(h5, "")
-        require_regular_file(json_path, "")
-        with h5py.File(h5, "r") as file:
-            is_of_source = json.loads(file.attrs["source"]) == source
-            return is_of_source and Vocabulary.read_json(json_path).is_of(file.attrs)
-    # The files with these names may have any type and any content.
-    except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError, RecursionError):
-        return False
+    pair = h5, h5.with_suffix(".json")
+    if not all(path.is_file() for path in pair):
+        with hold_lock(h5.with_suffix(".lock")):
+            if not all(path.is_file() for path in pair):  # Another job may have made them.
+                made = preprocess(input_txt, *pair, data, files=files)
+                require_pair(shorten(input_txt), len(made.splits["train"]))
+                # Printed afterwards, so that an invalid text causes only an error message.
+                say(f"preprocessed {shorten(input_txt)}")
+                say_changes(made, data)
+    return pair

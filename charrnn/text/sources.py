@@ -28,18 +28,10 @@ from charrnn.text.wrap import is_wrapped, join_lines
 STDIN = Path("-")  # compared by identity, because the path "-" can also be a file, ./-
 _DECOMPRESS = {".gz": gzip.decompress, ".bz2": bz2.decompress, ".xz": lzma.decompress}
 
+_DOCUMENTS = (b"{\\rtf", b"%PDF-")  # the first bytes of RTF and PDFs, which may be valid UTF-8
 _SAVE_AS_TEXT = (
     "save it as plain text in UTF-8 (pandoc FILE -o FILE.txt does so for most documents)"
 )
-# the first bytes of files that are often given by mistake
-_NO_PLAIN_TEXTS = {
-    b"%PDF-": "a PDF",
-    b"PK\x03\x04": "a zip archive, like .docx, .odt and .epub files",
-    b"{\\rtf": "RTF, the format of a word processor",
-    b"\x1f\x8b": "compressed by gzip, so its name must end in .gz",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 
 
 def is_compressed(path: Path) -> bool:
@@ -85,49 +77,35 @@ def _find(name: str) -> list[Path]:
     if name in CORPORA:
         return [fetch_corpus(name)]
     if os.path.isdir(name):
-        files = [*_list_texts(name)]
-        problem = "this folder contains no *.txt file"
+        found, problem = _list_texts(Path(name)), "this folder contains no *.txt file"
     elif glob.has_magic(name) and not os.path.lexists(name):
-        files = [p for p in map(Path, glob.glob(name, recursive=True)) if not p.is_dir()]
-        problem = "no file matches this pattern"
+        found, problem = map(Path, glob.iglob(name, recursive=True)), "no file matches this pattern"
     else:
         return [Path(name)]
+    files = sorted((path for path in found if not path.is_dir()), key=lambda path: path.parts)
     if not files:
         raise InputError(f"{shorten(name)}: {problem}")
-    return sorted(files, key=lambda path: path.parts)
+    return files
 
 
-def _list_texts(folder: str) -> Iterator[Path]:
+def _list_texts(folder: Path) -> Iterator[Path]:
     """Yield the *.txt files below a folder, but for hidden ones and the samples of runs."""
-    for place, folders, names in os.walk(folder):
-        if ".hydra" in folders:
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        texts = (name for name in names if name.endswith(".txt") and not name.startswith("."))
-        yield from (Path(place, name) for name in texts)
+    for path in folder.rglob("*.txt"):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not is_hidden and not (path.parent / "../.hydra").exists():
+            yield path
 
 
 class TextFile(NamedTuple):
     """A file of a text, in memory."""
 
     path: Path
-    content: bytes  # as in the file, which may be compressed
-
-    def decompress(self) -> bytes:
-        """Return the content. Raise InputError if the file should be compressed and is not."""
-        suffix = self.path.suffix
-        try:
-            return _DECOMPRESS.get(suffix, bytes)(self.content)
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-            raise InputError(
-                f"{self.path}: damaged, or not a {suffix} file ({error}); get a new copy"
-            ) from None
+    content: bytes  # decompressed
 
     def is_wrapped(self, encoding: str) -> bool:
         """Return whether the file is wrapped prose, by its first lines."""
         decoder = codecs.getincrementaldecoder(_get_codec(encoding))("replace")
-        return encoding != "bytes" and is_wrapped(decoder.decode(self.decompress()[: 4 * HEAD]))
+        return encoding != "bytes" and is_wrapped(decoder.decode(self.content[: 4 * HEAD]))
 
     def decode(self, encoding: str, wrap: str = "keep") -> str:
         """Return the text. Raise InputError if it is not in the encoding.
@@ -138,20 +116,17 @@ class TextFile(NamedTuple):
             wrap: ``join`` joins the lines of paragraphs that are wrapped at a width, ``auto`` does
                 so if the file is wrapped prose, and ``keep`` never does. Bytes are never joined.
         """
-        content, codec = self.decompress(), _get_codec(encoding)
+        content, codec = self.content, _get_codec(encoding)
         if encoding == "bytes":
             return content.decode(codec, "surrogateescape")
-        if codec == "utf-8-sig":
-            for start, kind in _NO_PLAIN_TEXTS.items():
-                if content.startswith(start):
-                    raise InputError(f"{self.path}: is {kind}; {_SAVE_AS_TEXT}")
+        if content.startswith(_DOCUMENTS):
+            raise InputError(f"{self.path}: is RTF or a PDF; {_SAVE_AS_TEXT}")
         try:
             text = content.decode(codec)
         except UnicodeError as error:
             raise InputError(
-                f"{self.path}: not {encoding} ({error}); save it as {encoding}, or give its "
-                f"encoding in training, such as encoding=cp1252 for a text from Windows, or "
-                f"encoding=bytes to use each byte as a character"
+                f"{self.path}: not {encoding} ({error}); {_SAVE_AS_TEXT}, or give its encoding in "
+                f"training, such as encoding=cp1252 for a text from Windows, or encoding=bytes"
             ) from None
         return join_lines(text) if wrap == "join" or (wrap == "auto" and is_wrapped(text)) else text
 
@@ -169,9 +144,14 @@ def read_files(input_txt: str | list[str]) -> list[TextFile]:
 
 def _read_file(path: Path) -> TextFile:
     try:
-        return TextFile(path, sys.stdin.buffer.read() if path is STDIN else path.read_bytes())
+        content = sys.stdin.buffer.read() if path is STDIN else path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({format_reason(error)})") from None
+    try:
+        return TextFile(path, _DECOMPRESS.get(path.suffix, bytes)(content))
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        reason = f"damaged, or not a {path.suffix} file ({error}); get a new copy"
+        raise InputError(f"{path}: {reason}") from None
 
 
 def read_pieces(input_txt: str | list[str], encoding: str, wrap: str = "keep") -> Iterator[str]:

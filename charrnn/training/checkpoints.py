@@ -24,8 +24,8 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from charrnn.errors import Interrupted
 from charrnn.models import checkpoint, model_file
 from charrnn.models.checkpoint import ENTRY
-from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
+from charrnn.options.training import PartOptions
 from charrnn.say import say
 from charrnn.training.datamodule import TextDataModule
 from charrnn.training.lightning_loops import count_windows, is_validation_due

@@ -17,8 +17,8 @@ from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
 from charrnn.evaluation.stream_losses import compute_stream_loss
-from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
+from charrnn.options.training import PartOptions
 from charrnn.say import say
 from charrnn.text.background import remove_shared_passages
 from charrnn.training.datamodule import TextDataModule, TextLoader

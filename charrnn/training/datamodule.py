@@ -46,10 +46,7 @@ class TextDataModule(L.LightningDataModule):
 
     Args:
         input_txt: the text: a file, a list of files, a folder (its *.txt), a glob, or the name of
-            a corpus. It is preprocessed once, beside the text or in the cache, and again when it
-            changes.
-        beside_the_text: whether the preprocessed text may be stored beside the text, or only in
-            the cache.
+            a corpus. It is preprocessed once, into the cache, and again when it changes.
         options: other fields of `charrnn.DataOptions`, as `charrnn train --help` explains them:
             val_frac=0.2, encoding="bytes", or input_h5= and input_json= instead of the text.
             `batch_size` is the total of all ranks; None means 32. `seed` shuffles the text,
@@ -72,8 +69,6 @@ class TextDataModule(L.LightningDataModule):
     def __init__(
         self,
         input_txt: str | os.PathLike[str] | list[str] | None = None,
-        *,
-        beside_the_text: bool = True,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -85,7 +80,6 @@ class TextDataModule(L.LightningDataModule):
         self.shuffle = self.options.shuffle
         self.seed = self.options.seed or 0
         self.earlier: EncodedText | None = None
-        self._beside_the_text = beside_the_text
         self._encoded: EncodedText | None = None
 
     def prepare_data(self) -> None:
@@ -100,7 +94,7 @@ class TextDataModule(L.LightningDataModule):
     @cached_property
     def _files(self) -> tuple[Path, Path]:
         """The HDF5 and JSON files of the text."""
-        return prepare_files(self.options, self._beside_the_text)
+        return prepare_files(self.options)
 
     @property
     def encoded(self) -> EncodedText:
@@ -128,6 +122,7 @@ class TextDataModule(L.LightningDataModule):
         streams, group = self.streams, _count_accumulated_windows(self.trainer)
         return {
             **self.encoded.facts,
+            "input_txt": self.options.input_txt,
             "encoding": self.options.encoding,
             "streams": streams.batch_size,
             "window": streams.seq_length,
@@ -245,7 +240,7 @@ class Windows(DataLoader[Window]):
 
     def __len__(self) -> int:
         group = _count_accumulated_windows(self.trainer)
-        return max(1, self.streams.num_windows // group * group)
+        return max(1, len(self.streams) // group * group)
 
     def state_dict(self) -> dict[str, Any]:
         """Return {}. With this method, Lightning accepts that a resume starts within an epoch."""

@@ -60,8 +60,8 @@ class LanguageModel(L.LightningModule):
         num_batch_shards: CPU threads over which the streams of a training step are sharded. Each
             thread uses one core. None means 1: the threads of torch share each operation.
         network: fields of `charrnn.NetworkOptions`, as `charrnn train --help` explains them:
-            kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is a cell of
-            `charrnn.options.cells.CELLS`, or a registered cell (`charrnn.register_cell`).
+            kind="gru", hidden_size=256, dropout=0.2 and more. `kind` is the name of a cell in
+            `charrnn.CELLS`.
 
     To change the loss, override `compute_loss`; to change the step, override `training_step`. Its
     loss is logged and checked. An overridden hook must call ``super()`` first.

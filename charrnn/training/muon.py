@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from charrnn.networks.precision import cpu_has_bf16
-from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
+from charrnn.options.training import PartOptions
 from charrnn.processors import get_torch_pool
 
 # Coefficients a, b, c of the polynomials a s + b s^3 + c s^5, which are applied one after another

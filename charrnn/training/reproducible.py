@@ -11,8 +11,8 @@ import lightning as L
 import torch
 
 from charrnn.networks.precision import set_float32_precision
-from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
+from charrnn.options.training import PartOptions
 
 
 @contextlib.contextmanager

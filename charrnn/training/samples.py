@@ -9,8 +9,8 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from charrnn.files import replace_file
-from charrnn.options.parts import PartOptions
 from charrnn.options.ranges import check_ranges
+from charrnn.options.training import PartOptions
 from charrnn.text.vocabulary import as_bytes
 from charrnn.training.log import as_markdown
 from charrnn.training.validation import Validation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -152,16 +151,6 @@ def test_links_and_pipes_in_a_sweep(workplace: Path, refusal_line: Refused) -> N
     assert "is not a regular file" in refusal_line(*words)
     (sweep / "leaderboard.csv").unlink()
     assert main(words) == 0
-
-
-def test_a_recorded_text_is_prepared_in_the_cache(gift: Path, workplace: Path) -> None:
-    secret = workplace / "elsewhere"
-    secret.mkdir()
-    shutil.copy(gift.parent / "corpus.txt", secret)
-    tamper(gift, "config.data.input_txt", str(secret / "corpus.txt"))
-    assert main(["train", "resume=gift", LONGER]) == 0
-    assert [path.name for path in secret.iterdir()] == ["corpus.txt"]
-    assert list((workplace / "cache" / "prepared").glob("*.h5"))
 
 
 @pytest.mark.parametrize("option", ["input_txt", "background"])

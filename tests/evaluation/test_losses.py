@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.data import EncodedText
-from charrnn.errors import InputError
 from charrnn.evaluation import stream_losses
 from charrnn.evaluation.stream_losses import (
     compute_stream_loss,
@@ -88,15 +87,12 @@ def test_parts_of_processes_are_the_whole(short_rows: None, size: int, world_siz
     assert abs(sum(part.total for part in parts) / (size - 1) - one_stream(net, ids)) < 1e-5
 
 
-def test_ids_are_read_piece_by_piece_and_checked(short_rows: None, tmp_path: Path) -> None:
+def test_ids_are_read_piece_by_piece(short_rows: None, tmp_path: Path) -> None:
     stored = np.random.default_rng(5).integers(1, 12, 10_003).astype("u1")
     encoded = EncodedText(tmp_path, tmp_path, Vocabulary(list("abcdefghijk")), {"val": stored})
     unread, net = encoded.get_split("val"), network("gru")
     score = compute_stream_loss(net, unread)
     assert score == compute_stream_loss(net, stored.astype(np.int64) - 1)
-    stored[9_999] = 12
-    with pytest.raises(InputError, match="contains the id 12"):
-        compute_stream_loss(net, unread)
 
 
 @pytest.mark.parametrize(("room", "most"), [(6_010, 32), (900, 1)])

@@ -95,7 +95,7 @@ TOKENS = ("vocabulary", "tokens")
 CHANGES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("format",), "other", "it is another program's file"),
     (("version",), 2, "of version 2, and this charrnn reads 7"),
-    (("architecture", "kind"), "lstn", "model.kind=lstn: is neither built in"),
+    (("architecture", "kind"), "lstn", "model.kind=lstn: must be one of lstm"),
     (("architecture", "hidden_size"), 2**62, "weight_ih_l0 is (12, 2), not (18446744073709551616,"),
     ((*TOKENS, 3), "\n", "the same character twice"),
     (("counts",), ABSENT, "of version 7, and this charrnn reads 1"),

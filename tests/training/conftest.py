@@ -20,7 +20,7 @@ def data(workplace: Path) -> Iterator[TextDataModule]:
     torch.set_num_threads(1)
     data = TextDataModule("corpus.txt", batch_size=4, seq_length=10, shuffle=False)
     data.setup()
-    assert data.streams.num_windows == WINDOWS
+    assert len(data.streams) == WINDOWS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield data

@@ -209,10 +209,10 @@ def test_the_text_of_the_model_that_it_starts_from(train: Train, texts: Path) ->
     base = train("data.input_txt=other.txt", *OPTIONS, folder="base")
     run = train("init_from=base", *OPTIONS, KEPT)
     facts = model_file.load(run / "model.safetensors").facts
-    assert facts["background"].endswith("other.h5")
+    assert Path(facts["background"]).name.startswith("other-")
     shutil.rmtree(base)
     check_resume(train, run)
     # a model may name any place, but only what it knows the fingerprint of is read
     assert find_training_data(facts) is not None
-    for changed in ({"fingerprint": "0" * 64}, {"input_h5": str(texts / "other.h5")}):
+    for changed in ({"fingerprint": "0" * 64}, {"input_h5": facts["background"]}):
         assert find_training_data({**facts, **changed}) is None

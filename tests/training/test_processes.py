@@ -43,7 +43,7 @@ def test_the_plain_command_starts_torchrun(workplace: Path) -> None:
     beside = set(os.listdir(workplace))
     said = launches.train("trainer.max_steps=9", "trainer.devices=2", program=PLAIN)
     assert "device: CPU, 1 thread, 2 processes, precision 32-true" in said
-    assert set(os.listdir(workplace)) == beside | {"outputs", "corpus.h5", "corpus.json"}
+    assert set(os.listdir(workplace)) == beside | {"outputs"}
     [run] = (workplace / "outputs" / "train").glob("*/*")
     assert tensors(run)["step"] == 9
 

@@ -30,7 +30,7 @@ from optuna.trial import Trial, TrialState
 from charrnn import files
 from charrnn.cli import checked_options
 from charrnn.errors import InputError, shorten
-from charrnn.options.ranges import AT_LEAST_1, SEED, require
+from charrnn.options.ranges import SEED, interval, require
 from charrnn.runs.folder import SWEEP_CONFIG
 
 _LOCK = ".study.lock"
@@ -97,7 +97,8 @@ def to_distribution(override: Override) -> BaseDistribution:
 
 
 def _check_settings(config: DictConfig, settings: Any, space: dict[str, BaseDistribution]) -> None:
-    for name, admitted in (("n_trials", AT_LEAST_1), ("n_jobs", AT_LEAST_1), ("seed", SEED)):
+    number = interval(ge=1)
+    for name, admitted in (("n_trials", number), ("n_jobs", number), ("seed", SEED)):
         value, option = settings[name], f"hydra.sweeper.{name}"
         require(type(value) is int, option, value, "takes a whole number")
         require(admitted.accepts(value), option, value, admitted.requirement)
