@@ -6,10 +6,11 @@ import functools
 import re
 from dataclasses import dataclass
 
+from charrnn.errors import shorten
 from charrnn.text.vocabulary import as_bytes
 
 _LENGTHS = (5, 10, 15, 20, 30, 40, 50)  # characters of the passages that are counted
-_MAX_WORDS, _MAX_SHOWN = 20, 300  # new words, and characters of the longest copy, in the report
+_MAX_WORDS = 20  # new words in the report
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
@@ -47,10 +48,7 @@ class Report:
             lines.append("  passages of   " + "".join(f"{length:>8}" for length in self.copied))
             lines.append("  are copied    " + "".join(f"{x:>8.1%}" for x in self.copied.values()))
         if (longest := self.longest) is not None:
-            length = len(longest.text)
-            shown, half = _to_readable(longest.text), _MAX_SHOWN // 2
-            if len(shown) > _MAX_SHOWN:
-                shown = f"{shown[:half]} ... {shown[-half:]}"
+            length, shown = len(longest.text), shorten(_to_readable(longest.text))
             lines += [
                 f"  longest copy  {length:,} characters, from position {longest.start:,}",
                 f"  copied from   line {longest.line:,}, characters {longest.place:,} to "

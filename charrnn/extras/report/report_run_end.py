@@ -13,10 +13,10 @@ import math
 from pathlib import Path
 from string import Template
 
-from charrnn.errors import InputError, to_one_line
+from charrnn.errors import to_one_line
 from charrnn.files import replace_file
 from charrnn.runs.folder import METRICS
-from charrnn.runs.result import RESULT, Result, read_result
+from charrnn.runs.result import Result, read_result
 from charrnn.say import BITS_PER_NAT, format_duration, say
 
 Curve = list[tuple[int, float]]  # (step, value)
@@ -35,18 +35,13 @@ _LEGEND = {
 TEMPLATE = Path(__file__).with_name("run_report.html")
 
 
-def write_report(folder: Path) -> Path:
-    """Write report.html into a run's folder, and return its path.
-
-    Raise InputError if the run has no result.
-    """
-    if (result := read_result(folder)) is None:
-        raise InputError(f"{folder / RESULT}: cannot be read")
-    path = folder / NAME
+def write_report(result: Result) -> Path:
+    """Write report.html into a run's folder, and return its path."""
+    path = result.folder / NAME
     values = {
         "title": _escape(f"{result.network} on {result.text}"),
         "lead": _format_losses(result),
-        "chart": _format_chart(read_curves(folder / METRICS)),
+        "chart": _format_chart(read_curves(result.folder / METRICS)),
         "card": "\n".join(_list_facts(result)),
         "sample": _format_sample(result),
     }
@@ -61,10 +56,11 @@ def at_end(folder: Path) -> Path | None:
 
     Return None if there is none, because the run has logged no metrics.
     """
-    if not (folder / METRICS).is_file():
+    result = read_result(folder)
+    if result is None or not (folder / METRICS).is_file():
         return None
     try:
-        return write_report(folder)
+        return write_report(result)
     except Exception as error:
         say(f"{folder / NAME} cannot be made ({to_one_line(error)})")
         return None

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import charrnn.extras.report.report_run_end as reports
-from charrnn.errors import InputError
 from charrnn.extras.report.report_run_end import write_report
+from charrnn.runs.result import read_result
 from tests.small_runs import Train, metrics
 
 
@@ -50,22 +50,21 @@ def test_a_report_needs_only_the_result(run_copy: Train) -> None:
     header = (run / "metrics.csv").read_text().splitlines()[0]
     rows = "0,0,nan,,,,\n1,,2,,,,9\n2,,1e999,inf,,,0\n3,,3,2\n"
     (run / "metrics.csv").write_text(f"{header}\n{rows}")
-    assert Page(write_report(run)).curves == {"train": 2, "val": 1}
+    result = read_result(run)
+    assert result is not None
+    assert Page(write_report(result)).curves == {"train": 2, "val": 1}
     for name in ("checkpoints", "samples", ".hydra"):
         shutil.rmtree(run / name, ignore_errors=True)
     for name in ("metrics.csv", "model.safetensors"):
         (run / name).unlink()
-    assert "2 x 16 lstm" in Page(write_report(run)).text
-    (run / "result.json").unlink()
-    with pytest.raises(InputError, match=r"result\.json"):
-        write_report(run)
+    assert "2 x 16 lstm" in Page(write_report(result)).text
 
 
 def test_a_run_does_not_fail_by_its_report(
     run_copy: Train, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = run_copy("trainer.max_steps=5")
-    monkeypatch.setattr(reports, "write_report", lambda folder: 1 / 0)
+    monkeypatch.setattr(reports, "write_report", lambda result: 1 / 0)
     assert reports.at_end(run) is None
     assert "report.html cannot be made (division by zero)\n" in capfd.readouterr().err
     (run / "metrics.csv").unlink()  # as with logger=none
