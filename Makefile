@@ -40,7 +40,7 @@ endef
 
 setup: $(BIN)/.ready  ## make .venv with what README uses (nothing to do when nothing changed)
 
-$(BIN)/.ready: EXTRAS = serve,novelty
+$(BIN)/.ready: EXTRAS = serve
 $(BIN)/.ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: needs Python 3.10 to 3.13: install one, or name it: make setup PYTHON=/path/to/python3.13"; exit 2; }
 	@echo "setup: $$($(PYTHON) --version) makes .venv, for this folder only, and pip installs torch,"

@@ -142,12 +142,8 @@ def require_extra(need: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise InputError(f"{need} ({error}); {format_install_command(extra)}") from None
-
-
-def format_install_command(extra: str) -> str:
-    """Return the pip command that installs the packages of an extra, in charrnn's checkout."""
-    return f"{os.path.relpath(sys.executable)} -m pip install -e '.[{extra}]'"
+        command = f"{os.path.relpath(sys.executable)} -m pip install -e '.[{extra}]'"
+        raise InputError(f"{need} ({error}); {command}") from None
 
 
 def find_closest(name: str, names: Iterable[str]) -> str | None:

@@ -110,7 +110,6 @@ def small(words: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_run_as_printed(page: str, files: Path, capfd: Capture) -> None:
-    pytest.importorskip("pydivsufsort")
     pytest.importorskip("fastapi")
     failed, before = [], {*find_printed("README.md", "sh")} if page != "README.md" else {}
     for command in (c for c in find_printed(page, "sh") if c not in before):

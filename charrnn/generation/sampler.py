@@ -110,7 +110,7 @@ class Sampler:
             for first in range(0, len(samples), STREAMS_TOGETHER):
                 numbers = samples[first : first + STREAMS_TOGETHER]
                 streams = [self.make_stream(drawer, seed, sample, start.last) for sample in numbers]
-                yield from _write_batch(streams, engine, start.state)
+                yield from write_batch(streams, engine, start.state)
 
         return write_batches()
 
@@ -198,7 +198,7 @@ class Sampler:
         return total
 
 
-def _write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterator[Piece]:
+def write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterator[Piece]:
     """Write streams with the same start state (one stream) until each has ended."""
     state = select_streams(state, [0] * len(streams))
     steps = _FIRST_CHUNK

@@ -3,8 +3,8 @@
 The writer samples in chunks. If a copied passage becomes longer than allowed, the writer removes
 the character that made it too long, and draws it again with the next random numbers of the sample.
 If that does not help, it removes twice as many after every few tries, until it reaches a position
-where the model had a choice. The last characters are not shown until they are final. The same seed
-gives the same text. A text without long copies is the same as without this feature.
+where the model had a choice. The same seed gives the same text. A text without long copies is the
+same as without this feature.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def write_novel(
 ) -> Iterator[Piece]:
     """Write like `Sampler.write`, but copy at most `max_copy` characters in a row.
 
-    The samples are written one after the other. In a passage that starts in start_text, only the
-    characters after start_text count.
+    Each sample is one piece. In a passage that starts in start_text, only the characters after
+    start_text count.
 
     Args:
         training: tells whether the training text contains a passage.
@@ -37,7 +37,6 @@ def write_novel(
     Raises:
         RunError: during writing, if every try copies too much.
     """
-    sampler.write(params, range(0))  # Raises InputError for wrong parameters.
     seed = draw_seed() if params.seed is None else params.seed
     start_state = sampler.read_start(params)
     engine, drawer = sampler.engine(params.device), sampler.make_drawer(params)
@@ -46,7 +45,7 @@ def write_novel(
         for sample in range(params.num_samples):
             stream = sampler.make_stream(drawer, seed, sample, start_state.last)
             writer = _Writer(sampler, engine, stream, training, max_copy, [(0, start_state)])
-            yield from writer.write_pieces()
+            yield Piece(sample, writer.write(), True)
 
     return write_samples()
 
@@ -64,35 +63,29 @@ class _Writer:
     # text
     savepoints: list[tuple[int, StartState]]
     ids: list[int] = field(default_factory=list)  # of the new text so far
-    shown: int = 0  # the number of characters that were shown and cannot be removed
 
-    def write_pieces(self) -> Iterator[Piece]:
-        """Write the sample to its end."""
-        sample, stops = self.stream.sample, self.stream.stops
+    def write(self) -> str:
+        """Return the sample's new text."""
+        vocabulary, until = self.stream.vocabulary, self.stream.params.until
+        stop = vocabulary.as_tokens(until or "")
         furthest = tries = 0
         while self.stream.num_left:
             is_novel = self._write_chunk()
-            length = len(self.ids)
-            if length > furthest:
-                furthest, tries = length, 0
-            tries += not is_novel
-            is_greedy = self.stream.drawer.temperature == 0
-            gives_up = tries == _MAX_TRIES or (tries and is_greedy)
-            # The writer removes at most 2 * max_copy characters, so they are not shown yet.
-            text, stopped = self._show_text(length if gives_up else length - 2 * self.max_copy)
-            if text or stopped:
-                yield Piece(sample, text, stopped)
-            if stopped:
-                return
-            if gives_up:
+            if stop and stop in vocabulary.decode(self.ids[-len(stop) - _CHUNK :]):
+                break
+            if is_novel:
+                continue
+            if len(self.ids) > furthest:
+                furthest, tries = len(self.ids), 0
+            tries += 1
+            if tries == _MAX_TRIES or self.stream.drawer.temperature == 0:
                 raise RunError(
                     f"novel={self.max_copy}: after {furthest:,} characters, every try copied more "
                     f"of the training text; use a higher temperature or a larger novel="
                 )
-            if not is_novel:
-                self._backtrack(min(2 ** (tries // _TRIES_PER_DISTANCE) - 1, 2 * self.max_copy))
-        text, stopped = self._show_text(len(self.ids))
-        yield Piece(sample, text if stopped else text + stops.flush(), True)
+            self._backtrack(min(2 ** (tries // _TRIES_PER_DISTANCE) - 1, 2 * self.max_copy))
+        text = vocabulary.decode(self.ids)
+        return text.partition(stop)[0] if stop else text
 
     def _write_chunk(self) -> bool:
         """Write a chunk, but stop before the first character that makes a copy too long.
@@ -115,8 +108,8 @@ class _Writer:
         return True
 
     def _backtrack(self, characters: int) -> None:
-        """Remove the last `characters`, except those that are shown."""
-        keep = max(len(self.ids) - characters, self.shown)
+        """Remove the last `characters`."""
+        keep = max(len(self.ids) - characters, 0)
         while self.savepoints[-1][0] > keep:
             self.savepoints.pop()
         length, start_state = self.savepoints[-1]
@@ -124,13 +117,3 @@ class _Writer:
             self.savepoints.append((keep, self.sampler.advance(start_state, self.ids[length:keep])))
         del self.ids[keep:]
         self.stream.rewind(self.ids)
-
-    def _show_text(self, end: int) -> tuple[str, bool]:
-        """Return the new text up to `end`, and whether it contains a stop string."""
-        end = max(end, self.shown)  # `end` can be less after the writer went back
-        text = self.stream.vocabulary.decode(self.ids[self.shown : end])
-        self.shown = end
-        # The writer removes nothing before `end`, so it needs the last savepoint up to there.
-        while len(self.savepoints) > 1 and self.savepoints[1][0] <= end:
-            del self.savepoints[0]
-        return self.stream.stops.push(text)

@@ -6,15 +6,11 @@ import functools
 import re
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from charrnn.extras.novelty.training_text import TrainingText
+from charrnn.errors import shorten
 from charrnn.text.vocabulary import as_bytes
 
-MAX_LENGTH = 50  # characters; longer substrings are not counted
-_TABLE_LENGTHS = (5, 10, 15, 20, 30, 40, 50)
-_MAX_WORDS, _MAX_SHOWN = 20, 300  # new words, and characters of the longest copy, in the report
+_LENGTHS = (5, 10, 15, 20, 30, 40, 50)  # characters of the passages that are counted
+_MAX_WORDS = 20  # new words in the report
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
@@ -34,9 +30,9 @@ class Report:
 
     characters: int  # the length of the text
     training_characters: int  # the length of the training text
-    # for each length from 1 up to `MAX_LENGTH`, the share of the text's substrings of this length
-    # that the training text contains
-    copied: list[float]
+    # for each of some lengths, the share of the text's passages of this length that the training
+    # text contains
+    copied: dict[int, float]
     longest: Passage | None  # the first of the longest passages that the training text contains
     words: int  # the number of words, without a last word that may be cut off
     # the distinct words that the training text does not contain in any case, in the order of the
@@ -48,15 +44,11 @@ class Report:
             f"novelty: {self.characters:,} characters, compared with "
             f"{self.training_characters:,} characters of training text"
         ]
-        if lengths := [length for length in _TABLE_LENGTHS if length <= len(self.copied)]:
-            shares = [f"{self.copied[length - 1]:.1%}" for length in lengths]
-            lines.append("  passages of   " + "".join(f"{length:>8}" for length in lengths))
-            lines.append("  are copied    " + "".join(f"{share:>8}" for share in shares))
+        if self.copied:
+            lines.append("  passages of   " + "".join(f"{length:>8}" for length in self.copied))
+            lines.append("  are copied    " + "".join(f"{x:>8.1%}" for x in self.copied.values()))
         if (longest := self.longest) is not None:
-            length = len(longest.text)
-            shown, half = _to_readable(longest.text), _MAX_SHOWN // 2
-            if len(shown) > _MAX_SHOWN:
-                shown = f"{shown[:half]} ... {shown[-half:]}"
+            length, shown = len(longest.text), shorten(_to_readable(longest.text))
             lines += [
                 f"  longest copy  {length:,} characters, from position {longest.start:,}",
                 f"  copied from   line {longest.line:,}, characters {longest.place:,} to "
@@ -71,40 +63,52 @@ class Report:
         return "\n".join(lines)
 
 
-def report_on(text: str, training: TrainingText) -> Report:
-    """Measure how much of a text is copied. A text of bytes is compared as bytes."""
-    matches = training.find_longest_matches(text)
-    lengths = range(1, min(MAX_LENGTH, len(text)) + 1)
+def report_on(text: str, training: str) -> Report:
+    """Measure how much of a text is copied from a training text.
+
+    Bytes of a model of bytes are compared as characters.
+    """
+    copies = {n: _find_copies(text, training, n) for n in _LENGTHS if n <= len(text)}
     words = _find_words(text)
     if words and _to_readable(text).endswith(words[-1]):
         del words[-1]
     known = _find_training_words(training)
     return Report(
         characters=len(text),
-        training_characters=len(training.text),
-        copied=[float((matches[length - 1 :] >= length).mean()) for length in lengths],
-        longest=_find_longest(text, matches, training),
+        training_characters=len(training),
+        copied={n: len(starts) / (len(text) - n + 1) for n, starts in copies.items()},
+        longest=_find_longest(text, training, copies),
         words=len(words),
         new_words=list(dict.fromkeys(word for word in words if word.casefold() not in known)),
     )
 
 
-def _find_longest(
-    text: str, matches: npt.NDArray[np.int64], training: TrainingText
-) -> Passage | None:
-    length = int(matches.max(initial=0))
+def _find_copies(text: str, training: str, length: int) -> list[int]:
+    """Return the starts of the passages of this length that the training text contains."""
+    starts, ends = range(len(text) - length + 1), range(length, len(training) + 1)
+    passages = {text[start : start + length] for start in starts}
+    copied = passages.intersection(training[end - length : end] for end in ends)
+    return [start for start in starts if text[start : start + length] in copied]
+
+
+def _find_longest(text: str, training: str, copies: dict[int, list[int]]) -> Passage | None:
+    """Return the first of the longest copies. `copies` has the starts of those of some lengths."""
+    everywhere = [*range(len(text))]
+    length, starts = max(((n, at) for n, at in copies.items() if at), default=(0, everywhere))
+    longest = starts[0] if starts else 0
+    for start in starts:
+        while start + length < len(text) and text[start : start + length + 1] in training:
+            longest, length = start, length + 1
     if not length:
         return None
-    start = int(matches.argmax()) + 1 - length
-    passage = text[start : start + length]
-    place = training.text.find(passage)
-    line = training.text.count("\n", 0, place) + 1
-    return Passage(passage, start, place, line)
+    passage = text[longest : longest + length]
+    place = training.find(passage)
+    return Passage(passage, longest, place, training.count("\n", 0, place) + 1)
 
 
 @functools.lru_cache(maxsize=1)
-def _find_training_words(training: TrainingText) -> frozenset[str]:
-    return frozenset(word.casefold() for word in _find_words(training.text))
+def _find_training_words(training: str) -> frozenset[str]:
+    return frozenset(word.casefold() for word in _find_words(training))
 
 
 def _find_words(text: str) -> list[str]:

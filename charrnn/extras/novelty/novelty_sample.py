@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 
 from charrnn.commands.sample import SampleOptions, Text
 from charrnn.data import read_training_text
-from charrnn.errors import InputError, format_install_command
+from charrnn.errors import InputError
 from charrnn.extras.novelty.novel_writing import write_novel
 from charrnn.extras.novelty.novelty_report import report_on
-from charrnn.extras.novelty.training_text import TrainingText
-from charrnn.generation.lines import Line, write_lines
+from charrnn.generation.lines import MAX_REJECTED, Line, write_lines
 from charrnn.generation.sampler import Piece, Sampler
 from charrnn.models.trained import TrainedModel
 from charrnn.options.datasets import SPLITS
@@ -29,12 +27,9 @@ class Novelty:
     def __init__(self, options: SampleOptions, sampler: Sampler) -> None:
         self._options, self._sampler = options, sampler
         self._texts: list[Iterable[str]] = []
-        if (options.report or options.novel is not True) and find_spec("pydivsufsort") is None:
-            name = "report" if options.report else "novel"
-            raise InputError(f"{name}: needs pydivsufsort; {format_install_command('novelty')}")
         # A generated line is new only if no split contains it.
         splits = SPLITS if options.novel is True else ("train",)
-        self._training = TrainingText(_read_text(options.corpus, sampler.model, splits))
+        self._training = _read_text(options.corpus, sampler.model, splits)
 
     def write(self, params: SamplingParams) -> Iterator[Piece]:
         """Write a text without copies that are longer than allowed."""
@@ -42,8 +37,8 @@ class Novelty:
 
     def write_lines(self, params: SamplingParams) -> Iterator[Line]:
         """Write lines that the training text does not contain."""
-        lines = {line.rstrip() for line in self._training.text.split("\n")}
-        return write_lines(self._sampler, params, lines)
+        known = {line.rstrip() for line in self._training.split("\n")}
+        return _say_if_missing(write_lines(self._sampler, params, known), params.num_samples)
 
     def copy_texts(self, texts: Iterator[Text]) -> Iterator[Text]:
         """Yield the texts unchanged, and keep a copy of them for the report."""
@@ -60,6 +55,19 @@ class Novelty:
         for number, text in enumerate(texts):
             label = f"{number}: " if len(texts) > 1 else ""
             say(*f"{label}{report_on(text, self._training)}".split("\n"))
+
+
+def _say_if_missing(lines: Iterator[Line], num_lines: int) -> Iterator[Line]:
+    """Yield the lines unchanged. If there are too few, say how many there are and why."""
+    found = 0
+    for line in lines:
+        found += 1
+        yield line
+    if found < num_lines:
+        say(
+            f"novel=true: found {found} of {num_lines} lines; {MAX_REJECTED:,} tries in a row gave "
+            f"no new one"
+        )
 
 
 def _read_text(corpus: str | None, model: TrainedModel, splits: Sequence[str]) -> str:

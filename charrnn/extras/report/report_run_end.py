@@ -10,55 +10,40 @@ import contextlib
 import csv
 import html
 import math
-import re
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import TypeVar
 
-from charrnn.errors import InputError, to_one_line
+from charrnn.errors import to_one_line
 from charrnn.files import replace_file
-from charrnn.runs.folder import METRICS, RECORDED
-from charrnn.runs.result import RESULT, Result, read_result
+from charrnn.runs.folder import METRICS
+from charrnn.runs.result import Result, read_result
 from charrnn.say import BITS_PER_NAT, format_duration, say
 
-T = TypeVar("T")
 Curve = list[tuple[int, float]]  # (step, value)
 
 NAME = "report.html"
 MAX_POINTS = 400  # points of a curve
 SKIPPED_SHARE = 0.02  # The first steps are not drawn: their high losses would flatten the curve.
-SIZE = 1000  # the size of the drawing's coordinates
-MAX_SAMPLES = 6  # samples on the page, at even distances
+WIDTH, HEIGHT = 440, 220  # of the curves, beside which the axes have their numbers
 # the columns of metrics.csv, with the name of each curve
 _CURVES = {"train/loss": "train", "val/loss": "network", "val/loss_as_written": "val"}
 _LEGEND = {
     "train": "training loss",
     "network": "validation loss of the network",
-    "val": "validation loss as the model writes, with a dot at the best model",
+    "val": "validation loss as the model writes",
 }
-_SAMPLE = re.compile(r"step-(\d{1,15})\.txt")
 TEMPLATE = Path(__file__).with_name("run_report.html")
 
 
-def write_report(folder: Path) -> Path:
-    """Write report.html into a run's folder, and return its path.
-
-    Raise InputError if the run has no result.
-    """
-    if (result := read_result(folder)) is None:
-        raise InputError(f"{folder / RESULT}: cannot be read")
-    curves, config, path = read_curves(folder / METRICS), "", folder / NAME
-    with contextlib.suppress(OSError):
-        config = (folder / RECORDED).read_text("utf-8", "replace")
+def write_report(result: Result) -> Path:
+    """Write report.html into a run's folder, and return its path."""
+    path = result.folder / NAME
     values = {
         "title": _escape(f"{result.network} on {result.text}"),
         "lead": _format_losses(result),
-        "chart": _format_chart(result, curves),
+        "chart": _format_chart(read_curves(result.folder / METRICS)),
         "card": "\n".join(_list_facts(result)),
-        "samples": "\n".join(_format_samples(result, dict(curves["val"]))),
-        "config": _escape(config),
+        "sample": _format_sample(result),
     }
     page = Template(TEMPLATE.read_text("utf-8")).substitute(values)
     with replace_file(path) as temporary:
@@ -71,29 +56,28 @@ def at_end(folder: Path) -> Path | None:
 
     Return None if there is none, because the run has logged no metrics.
     """
-    if not (folder / METRICS).is_file():
+    result = read_result(folder)
+    if result is None or not (folder / METRICS).is_file():
         return None
     try:
-        return write_report(folder)
+        return write_report(result)
     except Exception as error:
         say(f"{folder / NAME} cannot be made ({to_one_line(error)})")
         return None
 
 
 def read_curves(path: Path) -> dict[str, Curve]:
-    """Read the losses of a metrics.csv without the values that are no finite numbers."""
+    """Read the losses of a metrics.csv, if there is one, without those that are not finite."""
     curves: dict[str, Curve] = {name: [] for name in _CURVES.values()}
     with (
-        contextlib.suppress(OSError, csv.Error),
-        open(path, newline="", encoding="utf-8", errors="replace") as file,
+        contextlib.suppress(FileNotFoundError),
+        path.open(newline="", encoding="utf-8") as file,
     ):
         for row in csv.DictReader(file):
             for column, name in _CURVES.items():
-                # The column or the value may be missing.
-                with contextlib.suppress(ValueError):
-                    step, loss = int(row.get("step") or ""), float(row.get(column) or "")
-                    if math.isfinite(loss):
-                        curves[name].append((step, loss))
+                loss = float(row.get(column) or "nan")
+                if math.isfinite(loss):
+                    curves[name].append((int(row["step"]), loss))
     return curves
 
 
@@ -109,11 +93,10 @@ def _format_losses(result: Result) -> str:
     )
 
 
-def _format_chart(result: Result, curves: dict[str, Curve]) -> str:
+def _format_chart(curves: dict[str, Curve]) -> str:
     if not curves["val"] or curves["network"] == curves["val"]:
         curves = {"train": curves["train"], "val": curves["network"]}
-    best = (result.step, result.loss) if result.step and result.loss is not None else None
-    drawing = draw_chart(curves, best)
+    drawing = draw_chart(curves)
     if not drawing:
         return ""
     legend = "".join(
@@ -123,89 +106,51 @@ def _format_chart(result: Result, curves: dict[str, Curve]) -> str:
 
 
 def _list_facts(result: Result) -> list[str]:
-    size, seconds = result.parameters, result.seconds
-    speed = f", {result.characters / seconds:,.0f} characters/s" if seconds else ""
+    size = f"{result.parameters:,} parameters, " if result.parameters else ""
     facts = {
         "text": result.text,
-        "model": f"{size:,} parameters" if size else "",
-        "trained": f"{result.steps:,} steps in {format_duration(seconds)}{speed}",
+        "model": f"{size}{result.network}",
+        "trained": f"{result.steps:,} steps in {format_duration(result.seconds)}",
         "options": " ".join(result.words),
-        "sample": f"charrnn sample checkpoint={shlex.quote(str(result.folder))}",
     }
-    cells = {name: _escape(fact) for name, fact in facts.items() if fact}
-    for name in cells.keys() & {"options", "sample"}:
-        cells[name] = f"<code>{cells[name]}</code>"
-    return [f"<dt>{name}</dt><dd>{cell}</dd>" for name, cell in cells.items()]
+    return [f"<dt>{name}</dt><dd>{_escape(fact)}</dd>" for name, fact in facts.items() if fact]
 
 
-def _format_samples(result: Result, losses: dict[int, float]) -> list[str]:
-    """Return the samples with the validation loss of their steps, as HTML."""
-    parts = []
-    kind = ' class="list"' if result.is_list else ""  # which is shown in columns
-    for step, path in _thin_out(_find_samples(result.folder), MAX_SAMPLES):
-        loss = f", validation loss {losses[step]:.4f}" if step in losses else ""
-        text = path.read_bytes().decode("utf-8", "replace")
-        heading = f"<h3>after step {step:,}{loss}</h3>"
-        parts.append(f"<article>{heading}<pre{kind}>{_escape(text)}</pre></article>")
-    return ["<h2>Samples</h2>", *parts] if parts else []
+def _format_sample(result: Result) -> str:
+    """Return the sample that the training wrote with its best model, as HTML; "" if it wrote none.
 
-
-def _find_samples(folder: Path) -> list[tuple[int, Path]]:
-    """Return the samples that the training wrote, as (step, file), in the order of the steps."""
-    names = ((_SAMPLE.fullmatch(path.name), path) for path in folder.glob("samples/step-*.txt"))
-    return sorted((int(name[1]), path) for name, path in names if name and path.is_file())
-
-
-def _thin_out(items: Sequence[T], limit: int) -> list[T]:
-    """Return at most `limit` items at even distances, with the first and the last."""
-    if len(items) <= limit:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (limit - 1))] for i in range(limit)]
+    The samples of all validations are in the same folder.
+    """
+    path = result.folder / "samples" / f"step-{result.step or 0:07d}.txt"
+    if not path.is_file():
+        return ""
+    text = path.read_text("utf-8", "replace")
+    return f"<h2>A sample of the best model</h2>\n<pre>{_escape(text)}</pre>"
 
 
 def _escape(text: str) -> str:
     return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def draw_chart(curves: dict[str, Curve], best: tuple[float, float] | None) -> str:
-    """Return curves with axes as HTML; "" if there are no points."""
-    curves = {name: _thin_out(curve, MAX_POINTS) for name, curve in curves.items()}
+def draw_chart(curves: dict[str, Curve]) -> str:
+    """Return curves with the ends of their axes as SVG; "" if there are no two points."""
+    # every n-th point of a long curve, and its last
+    curves = {n: [*c[: -1 : len(c) // MAX_POINTS + 1], c[-1]] for n, c in curves.items() if c}
     points = [point for curve in curves.values() for point in curve]
     if len(points) < 2:
         return ""
     right = max(step for step, _ in points)
     losses = [loss for step, loss in points if step >= SKIPPED_SHARE * right]
     low, high = min(losses), max(losses)
-    margin = 0.06 * (high - low) or 0.1
-    low, high = low - margin, high + margin
-
-    def x(step: float) -> float:
-        return step / right
-
-    def y(loss: float) -> float:
-        return (high - loss) / (high - low)
-
-    rows, columns = choose_ticks(low, high, 5), choose_ticks(0, right, 4)
-    grid = "".join(f"M0,{SIZE * y(loss):.1f}H{SIZE}" for loss in rows)
-    paths = [f'<path class="grid" d="{grid}"/>']
+    x, y = WIDTH / right, HEIGHT / (high - low or 1)
+    lines = []
     for name, curve in curves.items():
-        if curve:
-            line = "L".join(f"{SIZE * x(step):.1f},{SIZE * y(loss):.1f}" for step, loss in curve)
-            paths.append(f'<path class="{name}" d="M{line}"/>')
-    labels = [f'<span class="y" style="top:{100 * y(v):.2f}%">{v:g}</span>' for v in rows]
-    labels += [f'<span class="x" style="left:{100 * x(v):.2f}%">{v:,g}</span>' for v in columns]
-    if best is not None:
-        position = f"left:{100 * x(best[0]):.2f}%;top:{100 * y(best[1]):.2f}%"
-        labels.append(f'<span class="best" style="{position}"></span>')
-    view = f'viewBox="0 0 {SIZE} {SIZE}" preserveAspectRatio="none"'
-    drawing = f'<svg {view} role="img" aria-label="Loss over the steps">{"".join(paths)}</svg>'
-    return f'<div class="plot">{drawing}{"".join(labels)}<span class="unit">step</span></div>'
-
-
-def choose_ticks(low: float, high: float, about: int) -> list[float]:
-    """Return about `about` round numbers between two numbers."""
-    rough = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
-    first = math.ceil(low / step - 1e-9)
-    return [round(n * step, 10) for n in range(first, math.floor(high / step + 1e-9) + 1)]
+        line = " ".join(f"{x * step:.1f},{y * (high - loss):.1f}" for step, loss in curve)
+        lines.append(f'<polyline class="{name}" points="{line}"/>')
+    return (
+        f'<svg class="chart" viewBox="-44 -8 {WIDTH + 52} {HEIGHT + 30}">'
+        f'<path d="M0,0V{HEIGHT}H{WIDTH}"/>'
+        f'<svg width="{WIDTH}" height="{HEIGHT}">{"".join(lines)}</svg>'
+        f'<text x="-6" y="4">{high:.3f}</text><text x="-6" y="{HEIGHT}">{low:.3f}</text>'
+        f'<text x="{WIDTH}" y="{HEIGHT + 16}">step {right:,}</text></svg>'
+    )

@@ -27,13 +27,10 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial, TrialState
 
-from charrnn import files
 from charrnn.cli import checked_options
 from charrnn.errors import InputError, shorten
 from charrnn.options.ranges import SEED, interval, require
 from charrnn.runs.folder import SWEEP_CONFIG
-
-_LOCK = ".study.lock"
 
 
 def search(
@@ -58,19 +55,15 @@ def search(
         if not override.is_sweep_override()
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    lock = files.acquire_lock(folder / _LOCK, wait=False)
-    if lock is None:
-        raise InputError(f"{folder}: another process is running this study; wait until it ends")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study, results = optuna.create_study(), list[JobReturn]()
-    with lock:
-        OmegaConf.save(config, folder / SWEEP_CONFIG)  # as Hydra's sweeper does
-        while trials := _ask_for_trials(study, settings, space):
-            jobs = [[*fixed, *_make_overrides(trial, folder)] for trial in trials]
-            new_results = launcher.launch(jobs, initial_job_idx=trials[0].number)
-            for trial, result in zip(trials, new_results, strict=True):
-                _tell_result(study, trial, result)
-            results += new_results
+    OmegaConf.save(config, folder / SWEEP_CONFIG)  # as Hydra's sweeper does
+    while trials := _ask_for_trials(study, settings, space):
+        jobs = [[*fixed, *_make_overrides(trial, folder)] for trial in trials]
+        new_results = launcher.launch(jobs, initial_job_idx=trials[0].number)
+        for trial, result in zip(trials, new_results, strict=True):
+            _tell_result(study, trial, result)
+        results += new_results
     return results
 
 

@@ -24,16 +24,15 @@ from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from charrnn.errors import InputError, RunError, shorten, suggest_name
+from charrnn.errors import InputError, shorten, suggest_name
 from charrnn.extras.page.packing import pack_file
 from charrnn.extras.page.writing_page import make_served_page
 from charrnn.extras.serve.completions import CompletionRequest, Completions
-from charrnn.extras.serve.served_models import find_named, list_models, open_writer
+from charrnn.extras.serve.served_models import find_named, list_models, open_sampler
 from charrnn.extras.serve.trainings import Trainings
 
 _TRAININGS = "/v1/trainings"  # the routes that are only for this machine
 _LARGEST, _LARGEST_TEXT = 1_000_000, 20_000_000  # bytes of a request, of one for a training
-_LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
 
 def make_app(
@@ -49,7 +48,7 @@ def make_app(
         trainings: None: the server trains no networks.
         names, origins: see `_find_refusal`.
     """
-    known = (HTTPException, RequestValidationError, InputError, RunError, Exception)
+    known = (HTTPException, RequestValidationError, InputError, Exception)
     app = FastAPI(openapi_url=None, exception_handlers=dict.fromkeys(known, _refuse))
     app.add_middleware(
         CORSMiddleware, allow_origins=[*origins], allow_methods=["*"], allow_headers=["*"]
@@ -113,7 +112,7 @@ def _find_refusal(
     headers, is_training = request.headers, request.scope["path"].startswith(_TRAININGS)
     host, origin = headers.get("host", "").lower(), headers.get("origin")
     name = re.sub(r":\d*$", "", host)
-    ip = _LOOPBACK if name == "localhost" else _parse_ip(name)
+    ip = _parse_ip("127.0.0.1" if name == "localhost" else name)
     if ip is None and name not in map(str.lower, names):
         hint = f"if it should be: charrnn serve names=[{shorten(name)}]"
         return 400, f"Host: {shorten(host)!r} is no name of this server; {hint}"
@@ -146,7 +145,7 @@ def _pack(file: Path, time_ns: int) -> bytes:
 
 def _begin(request: CompletionRequest, models: Path | None) -> Completions:
     name, model = find_named(list_models(models), request.model)
-    return Completions(open_writer(*model), request, name)
+    return Completions(open_sampler(*model), request, name)
 
 
 async def _refuse(_: Request, error: Any) -> Response:
@@ -155,8 +154,8 @@ async def _refuse(_: Request, error: Any) -> Response:
         return _make_error_response(400, _explain(error))
     if isinstance(error, HTTPException):
         return _make_error_response(error.status_code, error.detail)
-    if isinstance(error, InputError | RunError):
-        return _make_error_response(400 if isinstance(error, InputError) else 500, str(error))
+    if isinstance(error, InputError):
+        return _make_error_response(400, str(error))
     return _make_error_response(500, "a fault of the server, which prints it")
 
 

@@ -38,7 +38,7 @@ def run(options: ServeOptions) -> None:
         import uvicorn
 
         from charrnn.extras.serve.app import make_app
-        from charrnn.extras.serve.served_models import list_models, open_writer
+        from charrnn.extras.serve.served_models import list_models, open_sampler
         from charrnn.extras.serve.trainings import Trainings
     with _listen(options.host, options.port) as listening:
         ip = ipaddress.ip_address(listening.getsockname()[0])
@@ -59,7 +59,7 @@ def run(options: ServeOptions) -> None:
         )
         found = list_models(models)
         if options.checkpoint and len(found) == 1:
-            open_writer(*next(iter(found.values())))  # refuses a damaged file early
+            open_sampler(*next(iter(found.values())))  # refuses a damaged file early
         _say_addresses(", ".join(found), ip, listening.getsockname()[1])
         with contextlib.suppress(Interrupted):  # uvicorn raises the signal again at its end.
             uvicorn.Server(config).run(sockets=[listening])

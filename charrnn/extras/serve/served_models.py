@@ -10,7 +10,6 @@ from typing import NamedTuple
 from fastapi import HTTPException
 
 from charrnn.errors import shorten, suggest_name
-from charrnn.extras.serve.completions import Writer
 from charrnn.files import OUTPUTS, is_plain_file, shorten_path
 from charrnn.generation.sampler import Sampler
 from charrnn.runs.folder import MODEL_FILES
@@ -55,9 +54,9 @@ def find_named(models: dict[str, ServedModel], name: str | None) -> tuple[str, S
 
 
 @lru_cache(maxsize=8)
-def open_writer(file: Path, time_ns: int) -> Writer:
-    """Return the writer of a model."""
-    return Writer(Sampler(read_model(file)))
+def open_sampler(file: Path, time_ns: int) -> Sampler:
+    """Return the sampler of a model."""
+    return Sampler(read_model(file))
 
 
 def _find_files(path: Path) -> list[Path]:

@@ -16,25 +16,16 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import HTTPException
+from fastapi import Body, HTTPException
 
-from charrnn.errors import InputError
 from charrnn.extras.report.report_run_end import read_curves
-from charrnn.extras.serve.completions import RequestBody
 from charrnn.files import replace_file
-from charrnn.runs.folder import METRICS, MODEL_FILES
+from charrnn.runs.folder import METRICS
 from charrnn.runs.result import read_result
 
 _MAX_POINTS = 200  # of a curve
-
-
-class TrainingRequest(RequestBody):
-    """The body of `POST /v1/trainings`."""
-
-    name: str
-    text: str
 
 
 @dataclass
@@ -55,7 +46,6 @@ class Training:
         """Return the values that the page shows."""
         result, losses = read_result(self.run), read_curves(self.run / METRICS)["train"]
         loss, counts_loss = (result.loss, result.counts_loss) if result else (None, None)
-        is_better = loss is not None and (counts_loss is None or loss < counts_loss)
         return {
             "id": self.text.parent.name,
             "name": self.text.stem,
@@ -64,7 +54,7 @@ class Training:
             "loss": loss,
             "losses": losses[:: len(losses) // _MAX_POINTS + 1],
             # than the counts without the network
-            "better": is_better and (self.run / MODEL_FILES[0]).exists(),
+            "better": loss is not None and (counts_loss is None or loss < counts_loss),
         }
 
     async def train(self, turn: asyncio.Lock) -> None:
@@ -104,14 +94,14 @@ class Trainings:
         """Describe all trainings, the oldest first."""
         return {"data": [training.describe() for training, _ in self._all.values()]}
 
-    async def add(self, request: TrainingRequest) -> dict[str, Any]:
+    async def add(
+        self, name: Annotated[str, Body()], text: Annotated[str, Body()]
+    ) -> dict[str, Any]:
         """Put a text at the end of the queue."""
-        if not request.text.strip():
-            raise InputError("text: is empty")
-        name = re.sub(r"[^\w .'-]+", "-", request.name).strip(" .-'")[:50] or "text"
+        name = re.sub(r"[^\w .'-]+", "-", name).strip(" .-'")[:50] or "text"
         folder = self._folder / datetime.now().strftime("%Y-%m-%d-%H-%M-%S-%f")
         with replace_file(folder / f"{name}.txt") as temporary:
-            temporary.write_bytes(request.text.encode("utf-8", "replace"))
+            temporary.write_bytes(text.encode("utf-8", "replace"))
         training = Training(folder / f"{name}.txt")
         self._all[folder.name] = training, asyncio.create_task(training.train(self._turn))
         return training.describe()

@@ -56,7 +56,6 @@ Table: TypeAlias = "dict[bytes | int | float, Any]"
 _NIL, _NUMBER, _STRING, _TABLE, _OBJECT, _BOOLEAN = range(6)
 # The first bytes of a table.
 _START = bytes([_TABLE, 0, 0, 0])
-_FUNCTIONS = (6, 7, 8)  # three versions of the format
 _DTYPES = {"Byte": "u1", "Char": "i1", "Short": "<i2", "Int": "<i4", "Long": "<i8",
            "Float": "<f4", "Double": "<f8"}  # fmt: skip
 _NUMBERS_CLASS = re.compile(rf"torch\.({'|'.join(_DTYPES)})(Tensor|Storage)")
@@ -80,7 +79,7 @@ def read_model(path: Path) -> TrainedModel:
         root = _read_table(path)
         model = root.get(b"model")
         if not isinstance(model, Object) or model.class_name != "nn.LanguageModel":
-            keys = ", ".join(_escape(key) for key in itertools.islice(root, 8)) or "nothing"
+            keys = ", ".join(map(repr, itertools.islice(root, 8))) or "nothing"
             raise ValueError(f"is a Torch7 file, but not a checkpoint of torch-rnn (it has {keys})")
         vocabulary = _read_vocabulary(model.fields)
         architecture, weights = _convert_network(_list_modules(model), len(vocabulary))
@@ -219,12 +218,6 @@ def _read_table(path: Path) -> Table:
     return table
 
 
-def _escape(name: bytes | float) -> str:
-    """Return a key or a class name from a file in a form that is safe to print."""
-    text = name.decode("latin-1") if isinstance(name, bytes) else str(name)
-    return text.encode("unicode_escape").decode("ascii")[:40]
-
-
 class _Reader:
     """A reader of values from a 64-bit little-endian machine.
 
@@ -246,10 +239,8 @@ class _Reader:
             return self._read_bytes(self._read_int())
         if tag == _BOOLEAN:
             return self._read_int() == 1
-        if tag in _FUNCTIONS:
-            raise ValueError("contains a Lua function, which could run code; torch-rnn saves none")
-        if tag not in (_TABLE, _OBJECT):
-            raise _make_damage_error(f"{tag} is not a type")
+        if tag not in (_TABLE, _OBJECT):  # 6 to 8 are functions, which could run code
+            raise _make_damage_error(f"{tag} is no type that torch-rnn saves")
         index = self._read_int()
         if index not in self.objects:
             (self._read_table if tag == _TABLE else self._read_object)(index)
@@ -285,8 +276,7 @@ class _Reader:
         version = self._read_bytes(self._read_int())
         if not re.fullmatch(rb"V \d+", version):
             raise _make_damage_error("an object has no version")
-        name = self._read_bytes(self._read_int())
-        class_name = name.decode("latin-1")
+        class_name = self._read_bytes(self._read_int()).decode("latin-1")
         if class_name in _CLASSES:
             instance = self.objects[index] = Object(class_name)
             instance.fields = self.read_value()
@@ -296,7 +286,7 @@ class _Reader:
         numbers = _NUMBERS_CLASS.fullmatch(class_name)
         if numbers is None:
             raise ValueError(
-                f"contains an object of {_escape(name)}, which is no class of torch-rnn; "
+                f"contains an object of {class_name!r}, which is no class of torch-rnn; "
                 f"for a model of char-rnn, train a new one with `charrnn train`"
             )
         if numbers[2] == "Storage":

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-# flag -> option, for each command
+# flag -> option
 _OPTIONS = {
-    "train": {
-        "input_h5": "data.input_h5",
-        "input_json": "data.input_json",
-        "data_dir": "data.input_txt",
-        "val_frac": "data.val_frac",
-        "batch_size": "data.batch_size",
-        "seq_length": "data.seq_length",
-        "model": "model",
-        "model_type": "model",
-        "wordvec_size": "model.embedding_size",
-        "rnn_size": "model.hidden_size",
-        "num_layers": "model.num_layers",
-        "dropout": "model.dropout",
-        "batchnorm": "model.batchnorm",
-        "max_epochs": "trainer.max_epochs",
-        "learning_rate": "optimizer.lr",
-        "grad_clip": "trainer.gradient_clip_val",
-        "lr_decay_every": "schedule.decay_every",
-        "lr_decay_factor": "schedule.decay_factor",
-        "eval_val_every": "validate_every",
-        "gpu": "trainer",
-        "gpuid": "trainer",
-        **{name: name for name in ("print_every", "checkpoint_every", "init_from", "seed")},
+    "input_h5": "data.input_h5",
+    "input_json": "data.input_json",
+    "data_dir": "data.input_txt",
+    "batch_size": "data.batch_size",
+    "seq_length": "data.seq_length",
+    "model": "model",
+    "model_type": "model",
+    "wordvec_size": "model.embedding_size",
+    "rnn_size": "model.hidden_size",
+    "num_layers": "model.num_layers",
+    "dropout": "model.dropout",
+    "batchnorm": "model.batchnorm",
+    "max_epochs": "trainer.max_epochs",
+    "learning_rate": "optimizer.lr",
+    "grad_clip": "trainer.gradient_clip_val",
+    "lr_decay_every": "schedule.decay_every",
+    "lr_decay_factor": "schedule.decay_factor",
+    "eval_val_every": "validate_every",
+    "primetext": "start_text",
+    **{
+        n: n for n in ("input_txt", "output_h5", "output_json", "val_frac", "test_frac", "encoding")
     },
-    "sample": {
-        "primetext": "start_text",
-        **{n: n for n in ("checkpoint", "length", "start_text", "temperature", "sample", "seed")},
+    **{
+        n: n
+        for n in ("print_every", "checkpoint_every", "init_from", "seed", "checkpoint", "split")
     },
-    "evaluate": {name: name for name in ("checkpoint", "split")},
-    "preprocess": {
-        **{n: n for n in ("input_txt", "output_h5", "output_json", "encoding", "quiet")},
-        **{n: n for n in ("val_frac", "test_frac")},
-    },
+    **{n: n for n in ("length", "start_text", "temperature", "sample")},
 }
-_IGNORED_FLAGS = {
+_VALUES = {
+    ("batchnorm", "0"): "false",
+    ("batchnorm", "1"): "true",
+    ("sample", "0"): "false",
+    ("sample", "1"): "true",
+    ("grad_clip", "0"): "null",
+}
+_IGNORED = {
     *("gpu", "gpuid", "gpu_backend", "opencl", "verbose", "checkpoint_name", "checkpoint_dir"),
     *("speed_benchmark", "memory_benchmark", "reset_iterations", "savefile"),
 }
@@ -48,34 +47,21 @@ _IGNORED_FLAGS = {
 
 def translate_words(command: str, words: list[str]) -> list[str] | None:
     """Translate flags to overrides; return None if a flag is unknown to both programs."""
-    options, overrides = _OPTIONS.get(command, {}), []
-    for name, value in _read_flags(words):
-        if name == "" and command == "sample" and "=" not in value:
-            overrides.append(f"checkpoint={value}")  # char-rnn's sampler has no flag for it.
-        elif name not in {*options, *_IGNORED_FLAGS}:
-            return None
-        elif name.startswith("gpu"):
-            overrides += ["trainer=cpu"] * (command == "train" and value == "-1")
-        elif name in options:
-            if name.startswith("lr_decay"):
+    overrides, rest = [], iter(words)
+    for word in rest:
+        flag = word.lstrip("-")
+        if flag == word:  # as the checkpoint of char-rnn's sampler
+            overrides.append(word)
+        elif flag == "quiet":  # the only flag without a value
+            overrides.append("quiet=true")
+        elif flag in _OPTIONS:
+            value = next(rest, "")
+            if flag.startswith("lr_decay"):
                 overrides.append("schedule=step")
-            if name in ("batchnorm", "sample", "quiet"):
-                value = {"0": "false", "1": "true", "": "true"}.get(value, value)
-            if (name, value) == ("grad_clip", "0"):
-                value = "null"
-            overrides.append(f"{options[name]}={value}")
+            overrides.append(f"{_OPTIONS[flag]}={_VALUES.get((flag, value), value)}")
+        elif flag in _IGNORED:
+            if next(rest, "") == "-1" and flag.startswith("gpu") and command == "train":
+                overrides.append("trainer=cpu")
+        else:
+            return None
     return [*dict.fromkeys(overrides)]
-
-
-def _read_flags(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each flag's name with its value, and each other word with the name ""."""
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            yield "", word
-            continue
-        flag, _, value = word.partition("=")
-        if not value and rest and (rest[0][:1] != "-" or rest[0][1:].isdigit()):
-            value = rest.pop(0)
-        yield flag.lstrip("-"), value

@@ -97,7 +97,7 @@ FLOATS = string(b"torch.FloatStorage")
 DECODER = integers(2) + longs(17, 5, 5, 1, 492)
 # what is replaced in the file, by what, and the line that refuses it
 CHANGES = [
-    (b"nn.LSTM", b"nn.G\x1bTM", "nn.G.x1bTM, which is no class of torch-rnn"),
+    (b"nn.LSTM", b"nn.G\x1bTM", "nn.G.x1bTM', which is no class of torch-rnn"),
     (string(b"nn.LanguageModel"), string(b"nn.gModule"), "char-rnn"),
     (b"eps" + to_torch7(1e-5, {}), b"eps" + to_torch7(0.001, {}), "eps is not"),
     (FLOATS + longs(NUMBERS), FLOATS + longs(HUGE), "damaged"),
@@ -169,7 +169,7 @@ LINES = {
     "sample -checkpoint cv/checkpoint_10000.t7 -length 2000 -sample 0 -gpu 0": (
         "charrnn sample checkpoint=cv/checkpoint_10000.t7 length=2000 sample=false\n"
     ),
-    "sample cv/lm.t7 -primetext the": "charrnn sample checkpoint=cv/lm.t7 start_text=the\n",
+    "sample cv/lm.t7 -primetext the": "charrnn sample cv/lm.t7 start_text=the\n",
     "preprocess --input_txt my.txt --output_h5 x.h5": (
         "charrnn preprocess input_txt=my.txt output_h5=x.h5\n"
     ),
