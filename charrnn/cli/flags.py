@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Sequence
 
 from charrnn import plugins
+from charrnn.cli import help_page
+from charrnn.cli.hydra_errors import find_option
+from charrnn.cli.overrides import is_bare
 from charrnn.errors import InputError
 
 # those of hydra.main, whose parser is not public
@@ -45,9 +48,10 @@ def _explain_unknown_flag(word: str, words: list[str], command: str) -> InputErr
         if overrides := module.translate_words(command, words):
             line = shlex.join(["charrnn", command, *overrides])
             return InputError(f"options have no dashes in charrnn; instead type: {line}")
-    flag = word.partition("=")[0]
-    name = flag.lstrip("-").replace("-", "_") or "NAME"
-    return InputError(
-        f"{flag}: no such flag; options have no dashes and are written {name}=VALUE "
-        f"(--help lists them)"
-    )
+    flag, _, value = word.partition("=")
+    name, page = flag.lstrip("-").replace("-", "_"), help_page.read_page(command)
+    option = find_option(name, [*page.groups, *page.options]) or name or "NAME"
+    following = words[words.index(word) + 1 :][:1]
+    value = value or "".join(each for each in following if is_bare(each)) or "VALUE"
+    written = shlex.quote(f"{option}={value}")
+    return InputError(f"{flag}: no such flag; options have no dashes: {written} (see --help)")

@@ -52,33 +52,34 @@ def _explain_names(error: Exception, line: CommandLine) -> InputError | None:
             typed = (show(word) for word in line.words if word.replace("=", "/") == file)
             return InputError(f"{shorten(next(typed, f'{group}={choice}'))}: no such choice{hint}")
         if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
-            parent = cause.full_key.rpartition(".")[0]
-            beside = [f"{parent}.{key}" for key in cause.parent_node or ()] if parent else []
-            return _explain_unknown_option(str(cause.full_key), beside, line)
+            return _explain_unknown_option(str(cause.full_key), line)
     return None
 
 
-def _explain_unknown_option(name: str, beside: list[str], line: CommandLine) -> InputError:
-    """Return the error for an unknown option, with the most similar name as a hint.
-
-    Args:
-        name: the first unknown part of a dotted name.
-        beside: the names of the options beside it.
-    """
+def _explain_unknown_option(name: str, line: CommandLine) -> InputError:
+    """Return the error for an unknown option, or for a part of its dotted name, with a hint."""
     page = help_page.read_page(line.command.name)
     typed = [word for word in line.words if f"{get_key(word)}.".startswith(f"{name}.")]
     shown, name = (shorten(show(typed[0])), get_key(typed[0])) if typed else (name, name)
     if name in page.options and (only := page.options[name].only):
         return InputError(f"{shown}: only {only} has this option")
     # A name that exists was refused because the chosen groups lack it, so it is no hint.
-    names = [full for full in (*beside, *page.groups, *page.options) if full != name]
-    # A name may lack its group. Of several options with the same last part, the first is suggested.
-    options = {full.rpartition(".")[2]: full for full in reversed(names)} | {n: n for n in names}
-    foreign = (option for option, other in _FOREIGN_NAMES.items() if name in other.split())
-    closest = find_closest(name, options) or find_closest(name.rpartition(".")[2], options)
-    hint = f"; did you mean {options[closest]}?" if closest else "; --help lists the options"
-    if (option := next(foreign, None)) in names:
-        hint = f"; in charrnn its name is {option}"
-    elif name.partition(".")[0] in page.groups and "." in name:
+    names = [full for full in (*page.groups, *page.options) if full != name]
+    similar = find_option(name, names)
+    hint = f"; did you mean {similar}?" if similar else "; --help lists the options"
+    if name.partition(".")[0] in page.groups and "." in name:
         hint += f"; an option that is not in conf/ needs a plus: +{shown}"
     return InputError(f"{shown}: no such option{hint}")
+
+
+def find_option(name: str, names: list[str]) -> str | None:
+    """Return the most similar of some names of options, or None.
+
+    `name` may lack its group, or be the name in another program.
+    """
+    # Of several options with the same last part, the first is suggested.
+    options = {full.rpartition(".")[2]: full for full in reversed(names)} | {n: n for n in names}
+    for option in names:
+        options |= dict.fromkeys(_FOREIGN_NAMES.get(option, "").split(), option)
+    closest = find_closest(name, options) or find_closest(name.rpartition(".")[2], options)
+    return options[closest] if closest else None

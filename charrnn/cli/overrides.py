@@ -65,7 +65,8 @@ def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
     elif texts:
         words = [f"{first}={texts[0]}", *words[1:]]
     for word in filter(is_bare, words):
-        raise InputError(f"{word}: write options as NAME=VALUE, with quotes around spaces")
+        alone = f"only {first} may stand without its name, as the first word"
+        raise InputError(f"{word}: write options as NAME=VALUE, with quotes around spaces; {alone}")
     words = [*map(_set_with_plus, words)]
     # the text and path options of the command, each with its possible types
     kinds = dict.fromkeys(FOLDERS, (str,)) | {
