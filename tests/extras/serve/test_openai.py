@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from charrnn.extras.serve.completions import CompletionRequest, Completions, Writer
+from charrnn.generation.sampler import Sampler
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.prompt import PRIMER_FACT
 from tests.extras.serve.servers import BYTES, MODEL, PRIMED, Server
@@ -53,6 +56,19 @@ def test_a_stream_says_the_same(client: Any) -> None:
     assert texts == expected
     assert (usage.prompt_tokens, usage.completion_tokens) == (4, len("".join(texts)))
     assert finishes == ["stop" if len(text) < 500 else "length" for text in texts]
+
+
+def test_the_texts_of_a_client_that_leaves_are_forgotten() -> None:
+    writer = Writer(Sampler(MODEL.trained))
+    events = Completions(writer, CompletionRequest(stream=True, max_tokens=99), "main").stream()
+
+    async def leave() -> None:
+        await anext(events)
+        assert len(writer.texts) == 1
+        await events.aclose()
+
+    asyncio.run(leave())
+    assert not writer.texts
 
 
 def test_logprobs_are_the_models(client: Any) -> None:
