@@ -71,6 +71,10 @@ def make_virtual(file: h5py.File) -> None:
     file.create_virtual_dataset("train", layout)
 
 
+def make_two_links(file: h5py.File) -> None:
+    file["far"], file["train"] = h5py.ExternalLink(OTHER, "x"), h5py.SoftLink("far")
+
+
 @pytest.mark.parametrize(
     ("datasets", "what"),
     [
@@ -89,6 +93,7 @@ def make_virtual(file: h5py.File) -> None:
             {"train": lambda f: f.update({"train": h5py.ExternalLink(OTHER, "x")})},
             "/train .*a link.* must be in the file itself",
         ),
+        ({"train": make_two_links}, "/train .*a link.* must be in the file itself"),
     ],
 )
 def test_wrong_files_are_named(

@@ -27,6 +27,7 @@ LINES: dict[str, dict[str, Any]] = {
         "model.dropout": 0,
         "logger": {},
         "callbacks.early_stopping.patience": 5,
+        "trainer.gradient_clip_algorithm": "value",
     },
     "train +trainer.accumulate_grad_batches=2 trainer.devices=[0,1] data.input_txt=[a,b]": {
         "trainer.accumulate_grad_batches": 2,

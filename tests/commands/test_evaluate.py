@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import charrnn
 from charrnn.__main__ import main
 from charrnn.evaluation import stream_losses
+from charrnn.text.wrap import WRAP_FACT
 from tests.conftest import Patch
 from tests.small_runs import Capture, Train, metrics
 from tests.tools import refusal_of
@@ -50,6 +52,15 @@ def test_a_split_of_other_data(run_copy: Train, workplace: Path, capfd: Capture)
     pair = ("data.input_h5=other.h5", "data.input_json=other.json", "split=train")
     found = evaluate(capfd, f"checkpoint={run}", *pair)
     assert found["loss"] == pytest.approx(charrnn.load(run).score(text), abs=1e-6)
+
+
+def test_a_wrapped_text_is_joined_as_in_training(run_copy: Train, capfd: Capture) -> None:
+    trained, text = charrnn.load(run_copy("trainer.max_steps=5")).trained, "the cat sat " * 40
+    model = charrnn.Model(replace(trained, facts={**trained.facts, WRAP_FACT: "join"}))
+    model.save("joined")
+    Path("wrapped.txt").write_text(textwrap.fill(text, 50))
+    found = evaluate(capfd, "checkpoint=joined", "data.input_txt=wrapped.txt")
+    assert found["loss"] == pytest.approx(model.score(text.rstrip()), abs=1e-6)
 
 
 def test_cold_windows(run_copy: Train, capfd: Capture) -> None:

@@ -17,8 +17,8 @@ VOCABULARY = make_model().vocabulary
 LETTERS = number_letters(VOCABULARY)
 IDS = VOCABULARY.encode(TEXT.replace("cat", "category", 3) + "The end")
 OTHER = "Hats! extraordinarily, extraordinary mats 'n' rats\n"
-TEXTS = [IDS, VOCABULARY.encode(OTHER)]
-ASKED = "thE mat's zebras xcats rat extraordinaril extraordinarily- Wha ha, q " + TEXT[:400]
+TEXTS = [IDS, VOCABULARY.encode(OTHER * 2)]
+ASKED = "thE mat's zebra xcats rat extraordinaril extraordinarily- Wha ha, mats 'n' q " + TEXT[:400]
 
 
 def test_upper_and_lower_case_are_one_letter_except_in_bytes() -> None:

@@ -41,6 +41,8 @@ def test_a_cold_text_has_the_marks_of_its_text_and_closes_its_quotes() -> None:
     *paragraphs, _ = text.split("\n")
     assert len(paragraphs) > 50
     assert all(p.count('"') % 2 == 0 and p.count("(") == p.count(")") for p in paragraphs)
+    banned = Model(model).generate(1000, temperature=0.5, min_p=0, seed=1, ban=")")
+    assert {*"()"} & {*banned} == {"("}
 
 
 def test_nothing_is_invented_with_new_words_of_0() -> None:

@@ -44,7 +44,7 @@ def test_a_budget_ends_in_time(characters: int) -> None:
         scored = steps // found.validate_every * characters / 8
         if steps > 1:
             seconds = (trained + decisions.SCORING_COST * scored) / cpu(found)
-            assert seconds <= 0.95 * parse_duration(time)
+            assert seconds <= decisions.TRAINING_SHARE * parse_duration(time)
 
 
 @pytest.mark.parametrize("characters", LENGTHS)

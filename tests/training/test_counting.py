@@ -135,6 +135,13 @@ def test_a_text_of_a_few_lines_is_its_counts(workplace: Path, train: Train) -> N
     assert result is not None
     assert result.loss == result.counts_loss
     assert model.score("the cat sat") == model.score("the cat sat", counts="only")
+    # unless its end is another text, which the network alone predicts better
+    end = "".join(random.Random(1).choices("ab", k=400))
+    write_files(workplace, {"ends.txt": "ab" * 800 + end})
+    run = train("data.input_txt=ends.txt", "trainer.max_steps=3", "logger=csv", folder="ends")
+    model, result = charrnn.load(run), read_result(run)
+    assert result is not None
+    assert (model.trained.counts, result.loss) == (None, result.network_loss)
 
 
 def test_another_text_is_counted_first_if_it_helps(

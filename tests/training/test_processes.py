@@ -67,11 +67,13 @@ def test_a_refused_run_leaves_no_folder(workplace: Path) -> None:
     assert not list(workplace.glob("outputs/*/*/*"))
 
 
-def test_a_signal_to_one_rank_stops_both_at_the_same_step(workplace: Path) -> None:
+@pytest.mark.parametrize(("signum", "to"), [(signal.SIGTERM, [1]), (signal.SIGUSR1, [0, 1])])
+def test_a_signal_stops_both_at_the_same_step(workplace: Path, signum: int, to: list[int]) -> None:
     ranks = launches.fork_ranks("train", *SMALL, *LONG, "hydra.run.dir=run")
     until(lambda: "step 105 /" in read_said(0))
-    assert ranks[1].pid is not None
-    os.kill(ranks[1].pid, signal.SIGTERM)
+    for pid in [ranks[rank].pid for rank in to]:
+        assert pid is not None
+        os.kill(pid, signum)
     assert wait_for(ranks) == [143, 143]
     told = (
         r"^charrnn train: stopped after step (\d+); the run is saved; to resume it: .*resume=run$"

@@ -170,6 +170,20 @@ def test_copies_are_the_passages_of_the_training_text() -> None:
     assert found == [[[0, 40]], [[4, 44]], [], [], []]
 
 
+def test_a_text_instead_of_a_copy_is_no_other_text() -> None:
+    script = """const sampler = { vocabulary: { makeDecoder: () => (id) => String(id) },
+      *write(state, params, uniforms) { while (true) yield Math.floor(10 * uniforms.next()); } };
+    const request = { seed: 1, n: 2, params: {}, max_tokens: 20 };
+    const write = (index, copy) => {
+      const copies = { find: (text) => (text === copy ? [[0, 20]] : []) };
+      const one = new module_continuation.Continuation(sampler, {}, request, index, copies);
+      while (!one.isDone) one.writePiece();
+      return one.text;
+    };
+    return [write(0), write(0, write(0)), write(1)];"""
+    assert len({*run(script, NETWORK / "continuation.js")}) == 3
+
+
 # -- counts, known words and debts -----------------------------------------------------------
 
 BACKGROUND = "The cats congratulate; a hat congratulates Constantinople? A cathedral that is it!\n"

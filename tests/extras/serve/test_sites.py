@@ -67,6 +67,7 @@ def test_origins_and_names_admit_others_but_not_to_trainings(runs: Path) -> None
             assert http.get("/v1/trainings", headers={"Origin": origin}).status_code == 403
         assert post(http, Origin="https://evil.example").status_code == 403
         assert post(http, Host="writer.local:1", Origin="https://writer.local:1").status_code == 200
+        assert post(http, Host="writer.local", Origin="https://xwriter.local").status_code == 403
         assert http.get("/v1/trainings", headers={"Host": "writer.local"}).status_code == 403
         assert http.get("/v1/trainings").json() == {"data": []}
 
