@@ -5,7 +5,6 @@ The words of charrnn's messages are tested here, and nowhere else.
 
 from __future__ import annotations
 
-import gzip
 import os
 import shlex
 from pathlib import Path
@@ -42,7 +41,7 @@ BAD = {
     "train --cfg": "--cfg: needs a value after it",
     "train --config-dir mine callbacks=mine good.txt": "only data.input_txt may stand without its",
     "sample --top_k 5": "--top_k: no such flag; options have no dashes: top_k=5 (see --help)",
-    "train --input_txt 'my novel.txt'": "no dashes: 'data.input_txt=my novel.txt' (see --help)",
+    "train --input_txt 'my novel.txt'": "type: charrnn train 'data.input_txt=my novel.txt'",
     "train --hidden-size=9": "no dashes: model.hidden_size=9 (see --help)",
     "train --cuda trainer=gpu": "--cuda: no such flag; options have no dashes: cuda=VALUE",
     "preprocess": "input_txt is required",
@@ -92,9 +91,8 @@ BAD = {
     "preprocess good.txt output_h5=z output_json=z": "overwrite the text or the other output",
     "preprocess *.md output_h5=z": "*.md: no file matches this pattern",
     "preprocess '[empty.txt,binary.txt]' output_h5=new/z.h5": "binary.txt: not utf-8 (",
-    "preprocess utf16.txt": "utf16.txt: is UTF-16; save it as plain text in UTF-8",
-    "preprocess my.docx": "my.docx: is a zip archive, like .docx, .odt and .epub files; save",
-    "preprocess packed.txt": "packed.txt: is compressed by gzip, so its name must end in .gz",
+    "preprocess utf16.txt": "utf16.txt: not utf-8 (",
+    "preprocess my.rtf": "my.rtf: is RTF or a PDF; save it as plain text in UTF-8",
     "train one.txt": "one.txt: its training split has 1 characters, and training needs 2 or more",
     "train data.input_txt=binary.txt": "encoding=bytes",
     "train pipe": "pipe: is not a regular file",
@@ -154,8 +152,7 @@ def files(tmp_path: Path, monkeypatch: Patch) -> Path:
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     (tmp_path / "binary.txt").write_bytes(b"plain text, then \xff\xfe")
     (tmp_path / "utf16.txt").write_text("text", "utf-16")
-    (tmp_path / "my.docx").write_bytes(b"PK\x03\x04\x14\0")
-    (tmp_path / "packed.txt").write_bytes(gzip.compress(b"text"))
+    (tmp_path / "my.rtf").write_text("{\\rtf1 Zoe}")
     (tmp_path / "no texts").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("good.txt")

@@ -165,9 +165,12 @@ def _call_hydra_main(line: CommandLine, task: Any) -> None:
     # With the override alone, Hydra would name a wrong option of a sweep as one of a single run.
     multirun = ["--multirun"] if is_multirun(line.words) else []
     words = [word for word in line.words if word != MULTIRUN]
-    sys.argv = ["charrnn", *multirun, *line.flags, *words]
+    typed, sys.argv = sys.argv, ["charrnn", *multirun, *line.flags, *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    hydra.main(str(plugins.CONF), line.command.name, version_base="1.3")(task)()
+    try:
+        hydra.main(str(plugins.CONF), line.command.name, version_base="1.3")(task)()
+    finally:
+        sys.argv = typed  # of a program that calls `charrnn.__main__.main`
 
 
 @contextlib.contextmanager

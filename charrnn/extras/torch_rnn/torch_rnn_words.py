@@ -23,15 +23,20 @@ _OPTIONS = {
     "lr_decay_factor": "schedule.decay_factor",
     "eval_val_every": "validate_every",
     "primetext": "start_text",
-    **{
-        n: n for n in ("input_txt", "output_h5", "output_json", "val_frac", "test_frac", "encoding")
-    },
-    **{
-        n: n
-        for n in ("print_every", "checkpoint_every", "init_from", "seed", "checkpoint", "split")
-    },
-    **{n: n for n in ("length", "start_text", "temperature", "sample")},
+    "output_h5": "output_h5",
+    "output_json": "output_json",
+    "print_every": "print_every",
+    "checkpoint_every": "checkpoint_every",
+    "init_from": "init_from",
+    "seed": "seed",
+    "checkpoint": "checkpoint",
+    "split": "split",
+    "length": "length",
+    "start_text": "start_text",
+    "temperature": "temperature",
+    "sample": "sample",
 }
+_OPTIONS_OF_TEXTS = ("input_txt", "val_frac", "test_frac", "encoding")
 _VALUES = {
     ("batchnorm", "0"): "false",
     ("batchnorm", "1"): "true",
@@ -48,17 +53,19 @@ _IGNORED = {
 def translate_words(command: str, words: list[str]) -> list[str] | None:
     """Translate flags to overrides; return None if a flag is unknown to both programs."""
     overrides, rest = [], iter(words)
+    of_texts = "data." if command == "train" else ""
+    options = _OPTIONS | {name: f"{of_texts}{name}" for name in _OPTIONS_OF_TEXTS}
     for word in rest:
         flag = word.lstrip("-")
         if flag == word:  # as the checkpoint of char-rnn's sampler
             overrides.append(word)
         elif flag == "quiet":  # the only flag without a value
             overrides.append("quiet=true")
-        elif flag in _OPTIONS:
+        elif flag in options:
             value = next(rest, "")
             if flag.startswith("lr_decay"):
                 overrides.append("schedule=step")
-            overrides.append(f"{_OPTIONS[flag]}={_VALUES.get((flag, value), value)}")
+            overrides.append(f"{options[flag]}={_VALUES.get((flag, value), value)}")
         elif flag in _IGNORED:
             if next(rest, "") == "-1" and flag.startswith("gpu") and command == "train":
                 overrides.append("trainer=cpu")

@@ -77,7 +77,7 @@ def test_errors_have_one_shape_and_bodies_a_limit(http: Any) -> None:
         ("POST", "/v1/completions", b'{"prompt":', 400, "JSON"),
         ("POST", "/v1/completions", b'{"model": "mian"}', 404, "did you mean main?"),
         ("POST", "/v1/completions", b'{"temprature": 1}', 400, "did you mean temperature?"),
-        ("POST", "/v1/completions", b'{"temperature": -1}', 400, "must be 0 or more"),
+        ("POST", "/v1/completions", b'{"temperature": -1}', 400, "must be at least 0"),
         ("POST", "/v1/completions", b'{"stop": ["a", ""]}', 400, "stop.1: "),
         ("POST", "/v1/completions", b"x" * 1_000_001, 413, "1,000,000 bytes"),
     ]  # fmt: skip
