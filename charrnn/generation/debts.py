@@ -62,15 +62,13 @@ def find_ends(vocabulary: Vocabulary, shares: Mapping[str, float]) -> Ends:
 class Debts:
     """The debts of a text.
 
-    Args:
-        last: the last character of the text, or -1.
-
     Attributes:
+        last: the last drawn character, or -1.
         values: (E,), the debts so far.
     """
 
-    def __init__(self, ends: Ends, last: int) -> None:
-        self.ends, self.last = ends, last
+    def __init__(self, ends: Ends) -> None:
+        self.ends, self.last = ends, -1
         self.values = [0.0] * len(ends.places)
 
     def repay(self, scores: Floats, weights: Floats, total: float, payback: float) -> bool:

@@ -177,7 +177,7 @@ class Drawer:
         dry = DryPenalties(self.params, ids) if self.params.dry_multiplier > 0 else None
         debts, quotes = None, None
         if self.ends is not None:
-            debts = Debts(self.ends, ids[-1] if ids else -1)
+            debts = Debts(self.ends)
             quotes = Quotes(self.vocabulary, self.pairs, ids) if self.pairs else None
         return Tail(ids, self.blanks, dry, debts, quotes, is_started)
 
