@@ -109,9 +109,9 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _format_refusal(error: BaseException) -> str:
-    """Return the line of a refusal. OmegaConf's has the option, and more lines about its node."""
-    key, text = getattr(error, "full_key", None), str(error).partition("\n    full_key:")[0]
-    return f"{key}: " * bool(key) + to_one_line(text, 500)
+    """Return the line of a refusal. OmegaConf's has the option."""
+    key = getattr(error, "full_key", None)
+    return f"{key}: " * bool(key) + to_one_line(error, 500)
 
 
 _MENDED_BY_USER = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -172,7 +172,8 @@ def shorten(value: object, limit: int = 300) -> str:
 
 def to_one_line(error: object, limit: int = 200, with_type: bool = False) -> str:
     """Return an error's message, or else its type, as one line of about `limit` characters."""
-    text, name = " ".join(shorten(error, 100_000).split()), type(error).__name__
+    message, *_ = shorten(error, 100_000).partition("\n    full_key:")  # OmegaConf's, of its node
+    text, name = " ".join(message.split()), type(error).__name__
     if with_type or not text:
         text = f"{name}: {text}" if text else name
     return shorten(text, limit)

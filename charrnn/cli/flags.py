@@ -45,7 +45,7 @@ def split_flags(typed: Sequence[str], command: str) -> tuple[list[str], list[str
 def _explain_unknown_flag(word: str, words: list[str], command: str) -> InputError:
     """Return the error for a flag: another program's words in charrnn's form, or a hint."""
     for module in plugins.import_modules(plugins.FOREIGN_WORDS):
-        if overrides := module.translate_words(command, words):
+        if (overrides := module.translate_words(command, words)) is not None:
             line = shlex.join(["charrnn", command, *overrides])
             return InputError(f"options have no dashes in charrnn; instead type: {line}")
     flag, _, value = word.partition("=")

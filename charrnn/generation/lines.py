@@ -11,6 +11,7 @@ from charrnn.errors import InputError
 from charrnn.generation.debts import NEWLINE
 from charrnn.generation.sampler import Sampler, draw_seed, order_by_sample
 from charrnn.options.sampling import SamplingParams
+from charrnn.say import say
 
 MAX_REJECTED = 1000  # unusable lines in a row, after which the model is taken to have no more
 _MIN_LINES, _MAX_LINES = 16, 256  # of a batch
@@ -30,7 +31,7 @@ def write_lines(
 
     The lines are the first usable samples of the seed: not empty, new, not in `known`, and complete
     within `params.length` characters. White space at the end of a line is removed. After
-    `MAX_REJECTED` unusable samples in a row, no more lines are written.
+    `MAX_REJECTED` unusable samples in a row, no more lines are written, and a message says so.
 
     Args:
         known: lines in the vocabulary's characters.
@@ -71,7 +72,11 @@ def write_lines(
                     seen.add(line)
                     num_rejected = 0
                     yield Line(line, sample)
-                if len(seen) == params.num_samples or num_rejected == MAX_REJECTED:
+                if len(seen) == params.num_samples:
                     return
+                if num_rejected == MAX_REJECTED:
+                    break
+        found = f"found {len(seen):,} of {params.num_samples:,} lines"
+        say(f"mode=lines: {found}; {MAX_REJECTED:,} tries in a row gave no new one")
 
     return write_usable()

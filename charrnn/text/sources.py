@@ -126,7 +126,7 @@ class TextFile(NamedTuple):
         except UnicodeError as error:
             raise InputError(
                 f"{self.path}: not {encoding} ({error}); {_SAVE_AS_TEXT}, or give its encoding in "
-                f"training, such as encoding=cp1252 for a text from Windows, or encoding=bytes"
+                f"training: data.encoding=cp1252 or utf-16 (from Windows), or data.encoding=bytes"
             ) from None
         return join_lines(text) if wrap == "join" or (wrap == "auto" and is_wrapped(text)) else text
 

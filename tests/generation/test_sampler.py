@@ -147,6 +147,11 @@ def test_a_line_is_the_next_usable_sample(monkeypatch: Patch) -> None:
     assert lines_of() == got
 
 
+def test_a_list_that_ends_early_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sorted(lines_of(length=1)) == ["a", "b"]
+    assert "mode=lines: found 2 of 40 lines" in capsys.readouterr().err
+
+
 def test_a_model_without_a_newline_writes_no_lines() -> None:
     with pytest.raises(InputError, match="mode=lines: the model knows no newline"):
         write_lines(Sampler(blank_model()), options())

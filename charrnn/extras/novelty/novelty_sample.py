@@ -11,7 +11,7 @@ from charrnn.data import read_training_text
 from charrnn.errors import InputError
 from charrnn.extras.novelty.novel_writing import write_novel
 from charrnn.extras.novelty.novelty_report import report_on
-from charrnn.generation.lines import MAX_REJECTED, Line, write_lines
+from charrnn.generation.lines import Line, write_lines
 from charrnn.generation.sampler import Piece, Sampler
 from charrnn.models.trained import TrainedModel
 from charrnn.options.datasets import SPLITS
@@ -38,7 +38,7 @@ class Novelty:
     def write_lines(self, params: SamplingParams) -> Iterator[Line]:
         """Write lines that the training text does not contain."""
         known = {line.rstrip() for line in self._training.split("\n")}
-        return _say_if_missing(write_lines(self._sampler, params, known), params.num_samples)
+        return write_lines(self._sampler, params, known)
 
     def copy_texts(self, texts: Iterator[Text]) -> Iterator[Text]:
         """Yield the texts unchanged, and keep a copy of them for the report."""
@@ -55,19 +55,6 @@ class Novelty:
         for number, text in enumerate(texts):
             label = f"{number}: " if len(texts) > 1 else ""
             say(*f"{label}{report_on(text, self._training)}".split("\n"))
-
-
-def _say_if_missing(lines: Iterator[Line], num_lines: int) -> Iterator[Line]:
-    """Yield the lines unchanged. If there are too few, say how many there are and why."""
-    found = 0
-    for line in lines:
-        found += 1
-        yield line
-    if found < num_lines:
-        say(
-            f"novel=true: found {found} of {num_lines} lines; {MAX_REJECTED:,} tries in a row gave "
-            f"no new one"
-        )
 
 
 def _read_text(corpus: str | None, model: TrainedModel, splits: Sequence[str]) -> str:

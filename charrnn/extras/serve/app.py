@@ -163,8 +163,8 @@ def _explain(error: RequestValidationError) -> str:
     """Return the first mistake in a body, after the name of its field."""
     first = error.errors()[0]
     field, message = ".".join(map(str, first["loc"][1:])) or "body", first["msg"]
-    if isinstance(error.body, bytes):  # as in a form of another website
-        message = "send JSON, with Content-Type: application/json"
+    if isinstance(error.body, bytes) or first["type"] == "json_invalid":  # as a website's form
+        field, message = "body", "send JSON, with Content-Type: application/json"
     elif first["type"] == "extra_forbidden":
         message = f"there is no such field{suggest_name(field, CompletionRequest.model_fields)}"
     return f"{shorten(field)}: {message}"

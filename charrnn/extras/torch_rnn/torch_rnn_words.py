@@ -67,8 +67,8 @@ def translate_words(command: str, words: list[str]) -> list[str] | None:
                 overrides.append("schedule=step")
             overrides.append(f"{options[flag]}={_VALUES.get((flag, value), value)}")
         elif flag in _IGNORED:
-            if next(rest, "") == "-1" and flag.startswith("gpu") and command == "train":
-                overrides.append("trainer=cpu")
+            if next(rest, "") == "-1" and flag.startswith("gpu"):
+                overrides.append("trainer=cpu" if command == "train" else "device=cpu")
         else:
             return None
     return [*dict.fromkeys(overrides)]

@@ -53,6 +53,8 @@ def test_pages_of_other_websites_are_refused(http: Any) -> None:
             answer = http.post(path, content=json.dumps(ASKED), headers={"Content-Type": kind})
             assert answer.status_code == 400
             assert "Content-Type: application/json" in answer.json()["error"]["message"]
+    answer = http.post("/v1/completions", content="{", headers={"Content-Type": "application/json"})
+    assert answer.json()["error"]["message"].startswith("body: send JSON")
 
 
 def test_origins_and_names_admit_others_but_not_to_trainings(runs: Path) -> None:
