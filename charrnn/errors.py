@@ -97,6 +97,7 @@ _REFUSALS = {
     "hydra.errors.HydraException",
     "lightning.fabric.utilities.exceptions.MisconfigurationException",
     "omegaconf.errors.OmegaConfBaseException",
+    "wandb.errors.errors.UsageError",  # such as a missing key
     "yaml.error.YAMLError",
 }
 

@@ -38,6 +38,7 @@ BAD = {
     # words and flags
     "sample length=3 foo": "foo: write options as NAME=VALUE",
     "train my novel.txt": "novel.txt: write options as NAME=VALUE, with quotes around spaces",
+    "train --config-name nope": "--config-name=nope: no such choice",
     "train --cfg": "--cfg: needs a value after it",
     "train --config-dir mine callbacks=mine good.txt": "only data.input_txt may stand without its",
     "sample --top_k 5": "--top_k: no such flag; options have no dashes: top_k=5 (see --help)",
