@@ -85,7 +85,10 @@ def explain(error: BaseException) -> InputError | RunError | Interrupted | None:
         return RunError(f"{name}: {error.strerror}" if name else error.strerror)
     if is_out_of_memory(error):
         return RunError("there is too little memory")
-    return InputError(_format_refusal(error)) if _is_refusal(error) else None
+    if not _is_refusal(error):
+        return None
+    option = getattr(error, "full_key", None)  # of OmegaConf's errors
+    return InputError(f"{option}: " * bool(option) + to_one_line(error, 500))
 
 
 # The types of exceptions by which libraries refuse what a user has given, by their names, because
@@ -94,6 +97,7 @@ _REFUSALS = {
     "hydra.errors.HydraException",
     "lightning.fabric.utilities.exceptions.MisconfigurationException",
     "omegaconf.errors.OmegaConfBaseException",
+    "wandb.errors.errors.UsageError",  # such as a missing key
     "yaml.error.YAMLError",
 }
 
@@ -106,12 +110,6 @@ def _is_refusal(error: BaseException) -> bool:
     raised_in = str(frames[-1].f_globals.get("__name__")) if frames else ""
     is_kind = isinstance(error, RuntimeError | ValueError)
     return is_kind and raised_in.startswith(("antlr4.", "hydra.", "lightning."))
-
-
-def _format_refusal(error: BaseException) -> str:
-    """Return the line of a refusal. OmegaConf's has the option."""
-    key = getattr(error, "full_key", None)
-    return f"{key}: " * bool(key) + to_one_line(error, 500)
 
 
 _MENDED_BY_USER = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -172,8 +170,9 @@ def shorten(value: object, limit: int = 300) -> str:
 
 def to_one_line(error: object, limit: int = 200, with_type: bool = False) -> str:
     """Return an error's message, or else its type, as one line of about `limit` characters."""
-    message, *_ = shorten(error, 100_000).partition("\n    full_key:")  # OmegaConf's, of its node
-    text, name = " ".join(message.split()), type(error).__name__
+    # The last lines of an error of OmegaConf are about its node.
+    text = shorten(error, 100_000).partition("\n    full_key:")[0]
+    text, name = " ".join(text.split()), type(error).__name__
     if with_type or not text:
         text = f"{name}: {text}" if text else name
     return shorten(text, limit)

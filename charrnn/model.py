@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.errors import InputError
-from charrnn.generation.sampler import Sampler
+from charrnn.generation.sampler import Sampler, group_by_sample
 from charrnn.models import model_file
 from charrnn.models.trained import State, TrainedModel, select_counts, zero_state
 from charrnn.options.sampling import SamplingParams
@@ -164,10 +164,8 @@ class Model:
         """
         number = 1 if num_samples is None else num_samples
         params = SamplingParams(length=length, start_text=start_text, num_samples=number, **how)
-        pieces: list[list[str]] = [[] for _ in range(number)]
-        for piece in self._sampler(counts, params.plain).write(params):
-            pieces[piece.sample].append(piece.text)
-        texts = ["".join(each) for each in pieces]
+        pieces = self._sampler(counts, params.plain).write(params)
+        texts = ["".join(text) for _, text in group_by_sample(pieces)]
         return texts[0] if num_samples is None else texts
 
     def stream(

@@ -38,6 +38,7 @@ BAD = {
     # words and flags
     "sample length=3 foo": "foo: write options as NAME=VALUE",
     "train my novel.txt": "novel.txt: write options as NAME=VALUE, with quotes around spaces",
+    "train --config-name nope": "--config-name=nope: no such choice",
     "train --cfg": "--cfg: needs a value after it",
     "train --config-dir mine callbacks=mine good.txt": "only data.input_txt may stand without its",
     "sample --top_k 5": "--top_k: no such flag; options have no dashes: top_k=5 (see --help)",
@@ -48,7 +49,7 @@ BAD = {
     "train --cuda trainer=gpu": "--cuda: no such flag; options have no dashes: cuda=VALUE",
     "preprocess": "input_txt is required",
     # values
-    "sample length=abc": "Value 'abc' of type 'str' could not be converted to Integer\n",
+    "sample length=abc": "'abc' of type 'str' could not be converted to Integer\n",
     "sample temperature=-1": "temperature=-1",
     "train seed=-1": "train: seed=-1: must be at least 0 and below",
     "train trainer.precision=tf32-true": "trainer.precision=tf32-true: must be one of 32-true, ",

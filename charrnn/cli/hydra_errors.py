@@ -47,6 +47,7 @@ def _explain_names(error: Exception, line: CommandLine) -> InputError | None:
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             file = str(cause.missing_cfg_file)
             group, _, choice = file.rpartition("/")
+            group = group or "--config-name"
             hint = suggest_name(choice, cause.options or ())
             hint += f"; the choices are {', '.join(cause.options)}" if cause.options else ""
             typed = (show(word) for word in line.words if word.replace("=", "/") == file)

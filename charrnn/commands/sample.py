@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -163,10 +162,10 @@ def _read_start_text(options: SampleOptions, model: TrainedModel) -> str:
 
 def _split_samples(params: SamplingParams, pieces: Iterable[Piece]) -> Iterator[Text]:
     """Yield each sample as a text, whose pieces must be read before the next one."""
-    from charrnn.generation.sampler import order_by_sample
+    from charrnn.generation.sampler import group_by_sample
 
-    for sample, group in groupby(order_by_sample(pieces), lambda piece: piece.sample):
-        yield Text(sample, params.start_text, (piece.text for piece in group))
+    for sample, new in group_by_sample(pieces):
+        yield Text(sample, params.start_text, new)
 
 
 def _join_lines(params: SamplingParams, lines: Iterable[Line], one_by_one: bool) -> Iterator[Text]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Container, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from charrnn.errors import InputError
 from charrnn.generation.debts import NEWLINE
-from charrnn.generation.sampler import Sampler, draw_seed, order_by_sample
+from charrnn.generation.sampler import Sampler, draw_seed, group_by_sample
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import say
 
@@ -62,9 +61,9 @@ def write_lines(
             batch_size = min(max(_MIN_LINES, missing + missing // 4), _MAX_LINES)
             samples = range(next_sample, next_sample + batch_size)
             next_sample = samples.stop
-            pieces = order_by_sample(sampler.write(params, samples), samples.start)
-            for sample, sample_pieces in itertools.groupby(pieces, lambda piece: piece.sample):
-                new = "".join(piece.text for piece in sample_pieces)
+            pieces = sampler.write(params, samples)
+            for sample, text in group_by_sample(pieces, samples.start):
+                new = "".join(text)
                 line = (params.start_text + new).rstrip()
                 is_known = sampler.model.vocabulary.as_tokens(line) in known
                 num_rejected += 1

@@ -18,13 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.models.trained import (
-    BATCHNORM_EPS,
-    Architecture,
-    State,
-    TrainedModel,
-    select_streams,
-)
+from charrnn.models.trained import BATCHNORM_EPS, Architecture, State, TrainedModel, select_streams
 
 Array = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]

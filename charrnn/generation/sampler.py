@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +20,7 @@ from charrnn.generation.debts import NEWLINE
 from charrnn.generation.draw import Drawer, Ids, log_softmax
 from charrnn.generation.engines import Engine, make_engine
 from charrnn.generation.streams import Stream, write_chunk
-from charrnn.models.trained import (
-    State,
-    TrainedModel,
-    select_streams,
-    zero_state,
-)
+from charrnn.models.trained import State, TrainedModel, select_streams, zero_state
 from charrnn.options.sampling import SamplingParams
 from charrnn.processors import choose_device
 from charrnn.text.prompt import encode_primer, fit_text
@@ -52,8 +48,20 @@ class StartState(NamedTuple):
     state: State  # of the model before this character
 
 
-def order_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[Piece]:
-    """Yield the pieces in the order of the samples, from number `first`, as early as possible."""
+def group_by_sample(
+    pieces: Iterable[Piece], first: int = 0
+) -> Iterator[tuple[int, Iterator[str]]]:
+    """Yield the number and the text of each sample from number `first` on, in their order.
+
+    A text is in pieces, each of which comes as early as possible. They must be read before the next
+    text.
+    """
+    ordered = _order_by_sample(pieces, first)
+    for sample, group in groupby(ordered, lambda piece: piece.sample):
+        yield sample, (piece.text for piece in group)
+
+
+def _order_by_sample(pieces: Iterable[Piece], first: int) -> Iterator[Piece]:
     current = first
     waiting: dict[int, list[Piece]] = {}
     for new in pieces:
@@ -103,13 +111,14 @@ class Sampler:
         samples = range(params.num_samples) if samples is None else samples
         drawer = self.make_drawer(params)
         engine = self.engine(params.device, params.num_samples)
-        start = self.read_start(params)
+        prompt = self.encode_start_text(params)
+        start = self.read_prompt(prompt)
         seed = draw_seed() if params.seed is None else params.seed
 
         def write_batches() -> Iterator[Piece]:
             for first in range(0, len(samples), STREAMS_TOGETHER):
                 numbers = samples[first : first + STREAMS_TOGETHER]
-                streams = [self.make_stream(drawer, seed, sample, start.last) for sample in numbers]
+                streams = [Stream(drawer, seed, n, start.last, prompt) for n in numbers]
                 yield from write_batch(streams, engine, start.state)
 
         return write_batches()
@@ -119,33 +128,9 @@ class Sampler:
         model = self.model
         return Drawer(params, model.vocabulary, model.counts, get_punctuation(model.facts))
 
-    def make_stream(
-        self,
-        drawer: Drawer,
-        seed: int,
-        sample: int,
-        last: int | None,
-        stops: Sequence[str] = (),
-    ) -> Stream:
-        """Return the stream of a sample before its first new character.
-
-        Args:
-            stops: more texts like `params.until`.
-        """
-        params = drawer.params
-        stops = [*stops] if params.until is None else [params.until, *stops]
-        return Stream(
-            drawer,
-            seed=seed,
-            sample=sample,
-            last=last,
-            start=self.encode_start_text(params),
-            stops=[*map(drawer.vocabulary.as_tokens, stops)],
-        )
-
-    def read_start(self, params: SamplingParams) -> StartState:
-        """Read the primer and start_text, and return the state from which new texts continue."""
-        ids, state = self.prepare_prompt(self.encode_start_text(params))
+    def read_prompt(self, ids: Ids) -> StartState:
+        """Read the primer and a start text, and return the state from which new texts continue."""
+        ids, state = self.prepare_prompt(ids)
         return self.advance(StartState(None, state), ids.tolist())
 
     def prepare_prompt(self, ids: Ids) -> tuple[Ids, State]:
@@ -186,7 +171,7 @@ class Sampler:
         The probabilities are the model's, without temperature and filters. If nothing precedes the
         text, that of its first character is left out.
         """
-        last, state = self.read_start(params)
+        last, state = self.read_prompt(self.encode_start_text(params))
         ids = self.model.vocabulary.encode(text)
         if last is not None:
             ids = np.append(last, ids)

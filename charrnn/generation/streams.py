@@ -56,7 +56,7 @@ class Stream:
         seed, sample: select the random numbers.
         last: the id of the last character before the new text; None if there is none.
         start: the ids before the new text on which the draw depends.
-        stops: texts, in the vocabulary's characters, before which the new text ends.
+        stops: more texts like `params.until`, before which the new text ends.
 
     Attributes:
         last: the id of the newest character, which the model has not read.
@@ -67,7 +67,6 @@ class Stream:
     def __init__(
         self,
         drawer: Drawer,
-        *,
         seed: int,
         sample: int,
         last: int | None,
@@ -79,7 +78,8 @@ class Stream:
         self.last, self.num_written = last, 0
         self.start: list[int] = np.array(start[-LOOK_BACK:], np.int64).tolist()
         self.tail = drawer.resume(self.start)
-        self.stops = StopStrings(stops)
+        stops = [*stops] if self.params.until is None else [self.params.until, *stops]
+        self.stops = StopStrings([*map(self.vocabulary.as_tokens, stops)])
 
     @property
     def num_left(self) -> int:

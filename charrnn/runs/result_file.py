@@ -11,6 +11,7 @@ import lightning as L
 
 from charrnn.models.trained import COMPARED_LOSS, COUNTS_LOSS
 from charrnn.options.training import BEST_LOSS, BEST_LOSS_AS_WRITTEN
+from charrnn.runs.folder import link_latest
 from charrnn.runs.result import Result
 from charrnn.text.sources import as_name_list
 from charrnn.training import TextDataModule
@@ -57,6 +58,8 @@ class ResultFile(L.Callback):
         self.result.network = f"{arch.num_layers} x {arch.hidden_size} {arch.kind}"
         self.result.parameters = arch.num_parameters
         self.write_result(trainer, pl_module)
+        if trainer.is_global_zero:
+            link_latest(self.result.folder)  # No library has refused its options.
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
         if validation.is_best and validation.model is not None:

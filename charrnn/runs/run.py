@@ -77,11 +77,13 @@ class Run:
         """Return how to resume the run if it ended early: a command."""
         if not folders.is_run(self.folder):
             return "nothing was started" if self.folder.is_dir() else "the run's folder is gone"
+        command = resume.repeat_command(self.words, self.folder)
         if folders.find_checkpoint(self.folder) is None:
-            command = resume.repeat_command(self.words, self.folder)
             return f"there is no checkpoint yet; to start it again: {command}"
-        word = shlex.quote(f"resume={relative_path(self.folder)}")
-        return f"the run is saved; to resume it: charrnn train {word}"
+        # A record does not bring back what conf/ lacks: files of the user, additions, classes.
+        if not any(word.startswith(("-", "+")) or "_target_=" in word for word in self.words):
+            command = shlex.join(["charrnn", "train", f"resume={relative_path(self.folder)}"])
+        return f"the run is saved; to resume it: {command}"
 
 
 def train_run(run: Run) -> Result:
@@ -97,7 +99,10 @@ def train_run(run: Run) -> Result:
             share(None)  # The other ranks have nothing to train.
             return share(announcements.say_finished(run.record))
         run, data = decide_run(run)
-        record_run(run)
+        if run.begins_again:
+            folders.remove_first_try(run.folder)
+        config: Any = OmegaConf.to_container(run.config)
+        folders.record(run.folder, config, run.words)
         result = fit(share(run), world, data)
         announcements.say_result(result, announcements.find_advice(run, data, result))
         return share(result)
@@ -127,15 +132,6 @@ def decide_run(run: Run) -> tuple[Run, TextDataModule]:
         num_processes = hardware.count_processes(config.trainer)
         resume.check_data(run.record, config, data, background, num_processes)
     return replace(run, config=config), data
-
-
-def record_run(run: Run) -> None:
-    """Write the decided config into the run's folder, and let outputs/latest link to it."""
-    if run.begins_again:
-        folders.remove_first_try(run.folder)
-    config: Any = OmegaConf.to_container(run.config)
-    folders.record(run.folder, config, run.words)
-    folders.link_latest(run.folder)
 
 
 def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.conftest import write_files
 from tests.small_runs import SMALL, Capture, Train, assert_same, column, tensors
 
 MODULE = """
+import signal
+
 import lightning as L
 from charrnn import LanguageModel
 from charrnn.errors import InputError
@@ -36,6 +39,12 @@ class Picky(LanguageModel):
 class Distance(L.Callback):
     def on_validation_epoch_end(self, trainer, pl_module):
         self.log("own/distance", abs(trainer.optimizers[0].param_groups[0]["lr"] - 0.002))
+
+
+class Stop(L.Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == 4:
+            signal.raise_signal(signal.SIGINT)
 """
 OWN = ("--config-dir", "own")
 
@@ -85,6 +94,16 @@ def test_a_users_class_that_does_not_fit_is_refused_in_a_line(words: str, capfd:
     out, err = capfd.readouterr()
     assert (out, "Traceback" in err) == ("", False)
     assert REFUSED[words] in err.splitlines()[-1]
+    latest = Path("outputs/latest")
+    assert latest.exists() == latest.is_symlink()  # It does not link to a removed folder.
+
+
+def test_a_stopped_run_prints_the_command_that_continues_it(own: Path, capfd: Capture) -> None:
+    words = [*OWN, "model=mine", "+callbacks.stop._target_=own_code.Stop", "trainer.max_steps=6"]
+    assert main(["train", *SMALL, *words, "hydra.run.dir=run"]) == 130
+    command = capfd.readouterr().err.splitlines()[-1].partition("to resume it: charrnn ")[2]
+    assert main(shlex.split(command)) == 0
+    assert tensors(own / "run")["step"] == 6
 
 
 def test_a_sweep_ranks_by_its_metric(workplace: Path, capfd: Capture) -> None:

@@ -38,12 +38,13 @@ def write_novel(
         RunError: during writing, if every try copies too much.
     """
     seed = draw_seed() if params.seed is None else params.seed
-    start_state = sampler.read_start(params)
+    prompt = sampler.encode_start_text(params)
+    start_state = sampler.read_prompt(prompt)
     engine, drawer = sampler.engine(params.device), sampler.make_drawer(params)
 
     def write_samples() -> Iterator[Piece]:
         for sample in range(params.num_samples):
-            stream = sampler.make_stream(drawer, seed, sample, start_state.last)
+            stream = Stream(drawer, seed, sample, start_state.last, prompt)
             writer = _Writer(sampler, engine, stream, training, max_copy, [(0, start_state)])
             yield Piece(sample, writer.write(), True)
 

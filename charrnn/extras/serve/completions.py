@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from charrnn.errors import InputError
 from charrnn.generation.draw import log_softmax, rank_ids
 from charrnn.generation.sampler import Piece, Sampler, StartState, draw_seed, write_batch
+from charrnn.generation.streams import Stream
 from charrnn.options.ranges import require
 from charrnn.options.sampling import SamplingParams
 
@@ -157,7 +158,7 @@ class Completions:
             start = self._sampler.advance(start, ids)
             yield []
         streams = [
-            self._sampler.make_stream(self._drawer, self._seed, number, start.last, request.stop)
+            Stream(self._drawer, self._seed, number, start.last, self._prompt_ids, request.stop)
             for number in range(request.n)
         ]
         self._scored = [start] * request.n

@@ -77,7 +77,7 @@ def test_a_tiny_list_says_that_no_line_is_new(workplace: Path, capfd: Capture) -
     Model(replace(model, facts=facts)).save("list.safetensors")
     words = ("mode=lines", "novel=true", "num_samples=3", "length=1")
     assert main(["sample", "checkpoint=list.safetensors", "seed=1", *words]) == 0
-    said = "novel=true: found 0 of 3 lines; 1,000 tries in a row gave no new one\n"
+    said = "mode=lines: found 0 of 3 lines; 1,000 tries in a row gave no new one\n"
     assert capfd.readouterr() == ("", said)
 
 
