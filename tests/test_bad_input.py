@@ -43,6 +43,7 @@ BAD = {
     "train --config-dir mine callbacks=mine good.txt": "only data.input_txt may stand without its",
     "sample --top_k 5": "--top_k: no such flag; options have no dashes: top_k=5 (see --help)",
     "train --input_txt 'my novel.txt'": "type: charrnn train 'data.input_txt=my novel.txt'",
+    "train -checkpoint_name cv/x": "instead type: charrnn train hydra.run.dir=cv/x",
     "train -gpu 0": "no dashes in charrnn; instead type: charrnn train",
     "sample -gpu -1 -length 9": "instead type: charrnn sample device=cpu length=9",
     "train --hidden-size=9": "no dashes: model.hidden_size=9 (see --help)",
@@ -69,6 +70,7 @@ BAD = {
     "train +callbacks.mine.x=1": "callbacks.mine._target_=null: takes the dotted name",
     f"train {PAIR} +trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0",
     # resumes and sweeps
+    "train resume=model.safetensors": "is no checkpoint of a run (.ckpt); init_from=model",
     "train resume=x init_from=y": "init_from=y: resume= restores everything",
     "train -m resume=x seed=1,2": "resume=x: to continue a sweep, give hydra.sweep.dir",
     "train resume=auto": "resume=auto: needs a folder; add hydra.run.dir=FOLDER",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from charrnn import plugins
 from charrnn.commands.output import check_output
 from charrnn.options.ranges import PATH, require
 from charrnn.say import say
@@ -27,8 +26,8 @@ def run(options: ConvertOptions) -> None:
     from charrnn.model import load
 
     output = Path(options.output)
-    is_readable = output.suffix not in plugins.MODEL_READERS  # which read other formats
-    require(is_readable, "output", options.output, "is no name of a model file; use .safetensors")
+    is_model_file = output.suffix == ".safetensors"
+    require(is_model_file, "output", options.output, "is no name of a model file; use .safetensors")
     check_output(options.output, options.input)
     model = load(options.input)
     model.save(output)

@@ -66,7 +66,7 @@ def shuffle_lines(text: str, sizes: dict[str, int]) -> dict[str, str]:
         sizes: the wanted characters of train, val and test. val and test never get more.
     """
     if not text.endswith("\n"):
-        text += "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+        text += "\n"
     lines = text.split("\n")[:-1]
     copies = Counter(lines)
     capacity = {name: size for name, size in sizes.items() if name != "train"}

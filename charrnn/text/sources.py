@@ -1,8 +1,8 @@
 """Find the files of a text, open them, and decode them one by one.
 
-Line ends are kept, unless the lines of wrapped prose are joined. A byte-order mark at the start of
-a UTF-8 file is dropped, because it is not a character of the text; encoding=bytes keeps its three
-bytes.
+The line ends of Windows become newlines, and the lines of wrapped prose can be joined. A byte-order
+mark at the start of a UTF-8 file is dropped, because it is not a character of the text.
+encoding=bytes keeps all bytes.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class TextFile(NamedTuple):
         if content.startswith(_DOCUMENTS):
             raise InputError(f"{self.path}: is RTF or a PDF; {_SAVE_AS_TEXT}")
         try:
-            text = content.decode(codec)
+            text = content.decode(codec).replace("\r\n", "\n")
         except UnicodeError as error:
             raise InputError(
                 f"{self.path}: not {encoding} ({error}); {_SAVE_AS_TEXT}, or give its encoding in "

@@ -73,11 +73,6 @@ def test_every_line_is_there_once_in_one_split(
     assert all(len(found[name]) <= sizes[name] for name in ("val", "test"))
 
 
-def test_the_last_line_ends_as_the_others_do() -> None:
-    found = shuffle_lines("b\r\na\r\nc", {"train": 9, "val": 0, "test": 0})
-    assert sorted(found["train"].split("\r\n")) == ["", "a", "b", "c"]
-
-
 @pytest.mark.parametrize(("text", "encoding"), [(LIST, "utf-8"), (repeat("X\n"), "bytes")])
 def test_the_splits_of_a_list_are_drawn_from_all_of_it(
     folder: Path, capsys: Capture, text: str, encoding: str

@@ -70,12 +70,13 @@ def run(input_txt: str, *words: str) -> int:
     st.sampled_from([1, 7, 1 << 15]),
     st.sampled_from(["utf-8-sig", "utf_8_sig", "utf-8", "utf-16", "utf-32-be", "gb18030"]),
 )
+@example("one\r\ntwo\r\n\rthree", (0.33, 0.33), 7, "utf-16")
 @example("".join(map(chr, range(0x4E00, 0x4EFF))), (0.1, 0.1), 7, "utf-8")  # ids of one byte
 @example("".join(map(chr, range(0x4E00, 0x4F00))), (0.1, 0.1), 7, "utf-8")  # ids of four
 def test_ids_are_those_of_torch_rnn(
     text: str, fractions: tuple[float, float], block: int, encoding: str
 ) -> None:
-    """Compare with and without a byte-order mark."""
+    """Compare with and without a byte-order mark. The line ends of Windows become newlines."""
     if encoding == "utf-8" and text[0] == "\ufeff":
         encoding = "utf-8-sig"
     with (
@@ -86,6 +87,7 @@ def test_ids_are_those_of_torch_rnn(
         name, h5 = re.sub("[-_]sig$", "", encoding), Path(folder, "x.h5")
         split = SplitOptions(*fractions, name)
         preprocessing.preprocess("-", h5, None, split)
+        text = text.replace("\r\n", "\n")
         assert read_as_torch_rnn(h5) == by_torch_rnn(text, *fractions)
         assert read_text(h5) == text
 

@@ -27,6 +27,7 @@ _OPTIONS = {
     "output_json": "output_json",
     "print_every": "print_every",
     "checkpoint_every": "checkpoint_every",
+    "checkpoint_name": "hydra.run.dir",
     "init_from": "init_from",
     "seed": "seed",
     "checkpoint": "checkpoint",
@@ -45,7 +46,7 @@ _VALUES = {
     ("grad_clip", "0"): "null",
 }
 _IGNORED = {
-    *("gpu", "gpuid", "gpu_backend", "opencl", "verbose", "checkpoint_name", "checkpoint_dir"),
+    *("gpu", "gpuid", "gpu_backend", "opencl", "verbose", "checkpoint_dir"),
     *("speed_benchmark", "memory_benchmark", "reset_iterations", "savefile"),
 }
 
