@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import recipes
 from benchmarks.__main__ import main
 from benchmarks.sections import SECTIONS
-from charrnn.cli import help_page
 from tests.conftest import Capture
 
 
@@ -24,8 +22,3 @@ def test_every_section(name: str, tmp_path: Path, capsys: Capture) -> None:
     assert f"### {SECTIONS[name].title}" in printed
     assert "| --- | ---: |" in printed or "Left out" in printed
     assert list(tmp_path.iterdir()) == [text]
-
-
-def test_every_recipe_is_an_experiment() -> None:
-    experiments = help_page.read_page("train").groups["experiment"]
-    assert {*recipes.RECIPES} - {recipes.DEFAULT} <= {*experiments}

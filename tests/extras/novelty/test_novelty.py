@@ -70,17 +70,6 @@ def test_novel_lines_are_in_no_split(path: Path, capfd: Capture) -> None:
         assert len(set(second) - set(first[:5])) == 10
 
 
-def test_a_tiny_list_says_that_no_line_is_new(workplace: Path, capfd: Capture) -> None:
-    Path("list.txt").write_text("a\n", encoding="utf-8")
-    facts = preprocess("list.txt", None, None, SplitOptions(val_frac=0, test_frac=0)).facts
-    model = make_model(vocabulary=Vocabulary(["a", "\n"]))
-    Model(replace(model, facts=facts)).save("list.safetensors")
-    words = ("mode=lines", "novel=true", "num_samples=3", "length=1")
-    assert main(["sample", "checkpoint=list.safetensors", "seed=1", *words]) == 0
-    said = "mode=lines: found 0 of 3 lines; 1,000 tries in a row gave no new one\n"
-    assert capfd.readouterr() == ("", said)
-
-
 def test_a_report_has_the_copies_and_the_longest() -> None:
     training = "one two three four five six seven eight nine ten\n" * 3
     text = str(report_on("xxx three four five six zzz.", training))
