@@ -48,9 +48,7 @@ class StartState(NamedTuple):
     state: State  # of the model before this character
 
 
-def group_by_sample(
-    pieces: Iterable[Piece], first: int = 0
-) -> Iterator[tuple[int, Iterator[str]]]:
+def group_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[tuple[int, Iterator[str]]]:
     """Yield the number and the text of each sample from number `first` on, in their order.
 
     A text is in pieces, each of which comes as early as possible. They must be read before the next
