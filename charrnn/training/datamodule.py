@@ -112,7 +112,7 @@ class TextDataModule(L.LightningDataModule):
     def streams(self) -> Streams:
         """The streams of the training split, for all ranks, before shuffling."""
         size = len(self.encoded.splits["train"])
-        require_pair(self.encoded.path, size)
+        require_pair(self.options.input_txt or self.encoded.path, size)
         sizes = fit_sizes(size, self.batch_size, self.seq_length)
         return cut_streams(self.encoded, "train", *sizes)
 
