@@ -6,7 +6,8 @@ checks them, and ``run(options)``. The module may also have
 FIRST_WORD            the option that a first word without ``=`` sets
 MAKES_FOLDER          True if Hydra's folder is a run's folder, which is kept; the command is then
                       ``run(options, config, words)``, with the composed config and the typed words
-prepare_words(words)  returns the overrides that Hydra composes, made from the typed ones
+prepare_words(words)  returns the overrides that Hydra composes, made from the typed ones,
+                      which are quoted for Hydra
 
 An extra is a folder of `charrnn/extras/`. If it is deleted, the modules of it are skipped.
 """

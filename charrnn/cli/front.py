@@ -43,7 +43,7 @@ from charrnn.files import shorten_path
 
 
 class SweepFolder(Callback):
-    """Keeps the path of a sweep's folder: Hydra makes the callback itself."""
+    """Keeps the path of a sweep's folder. Hydra makes it, as conf/base/run_folder.yaml says."""
 
     path: Path | None = None
 

@@ -123,7 +123,7 @@ def get_key(word: str) -> str:
 
 
 def is_multirun(words: Iterable[str]) -> bool:
-    """Return whether the words ask for a sweep. A YAML file may ask for one, too."""
+    """Return whether the words ask for a sweep: -m, or sweep=NAME, whose file sets hydra.mode."""
     return any(word == MULTIRUN or get_key(word) == "sweep" for word in words)
 
 

@@ -66,7 +66,10 @@ def train(*overrides: str) -> Result:
 
 
 def run(options: TrainOptions, config: DictConfig, words: Sequence[str]) -> Result:
-    """Train, print where the run is, and return its result. Only rank 0 prepares the run."""
+    """Train, and return the result. Only rank 0 prepares the run.
+
+    With trainer.devices=2, torchrun replaces this process, and starts the command for each rank.
+    """
     world = ranks.join()
     run = None if world.rank else prepare_run(options, config, words)
     from charrnn.runs.run import follow_run, train_run  # imports Lightning
@@ -90,9 +93,10 @@ def run(options: TrainOptions, config: DictConfig, words: Sequence[str]) -> Resu
 
 
 def prepare_words(words: list[str]) -> list[str]:
-    """Return the words with the run's folder and the choices of a resumed run.
+    """Return the words as Hydra needs them, with the choices of a resumed run.
 
-    All ranks get those of rank 0.
+    This connects the ranks, all of which get the words of rank 0, with the run's folder. Names of
+    runs become paths. Raise InputError for a missing text.
     """
     if is_multirun(words) and ranks.detect_world().launcher:
         raise InputError("-m: start a sweep without torchrun and srun; each job is one process")
@@ -145,11 +149,11 @@ def _prepare_resume(words: list[str]) -> list[str]:
     if os.path.isdir(resume) and place is None:
         words = set_text(words, "hydra.run.dir", os.path.realpath(resume))
     words = [*map(_unset, words)]
-    record = _read_record(Path(resume), [*map(show, words)])
+    record = _read_record_with(Path(resume), [*map(show, words)])
     return [*list_choices(record, {*map(get_key, words)}), *words]
 
 
-def _read_record(source: Path, typed: Sequence[str]) -> Record:
+def _read_record_with(source: Path, typed: Sequence[str]) -> Record:
     """Return a record, with the typed words in the place of the recorded ones."""
     record = read_record(source)
     typed = [word for word in typed if get_key(word) not in ("resume", "hydra.run.dir")]
@@ -161,7 +165,7 @@ def _read_record(source: Path, typed: Sequence[str]) -> Record:
 
 
 def _unset(word: str) -> str:
-    """Return ``~name`` as an override that also removes what only a record has."""
+    """Return ``~a.b`` as ``++a.b=null``, because Hydra cannot remove what only a record has."""
     prefix, name, value = split(word)
     return f"++{name}=null" if prefix == "~" and "." in name and value is None else word
 
@@ -199,13 +203,13 @@ def prepare_run(options: TrainOptions, composed: DictConfig, words: Sequence[str
 
     Args:
         composed: the config from which the options were made.
-        words: the command as its user typed it.
+        words: the flags and overrides of the command, as its user types them.
     """
     from charrnn.runs.run import Run
 
     resume = options.resume
-    is_repeated = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
-    if resume is None and is_repeated and current_job.get_number() is not None:
+    is_requeued = int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+    if resume is None and is_requeued and current_job.get_number() is not None:
         resume = "auto"  # submitit has put the job into the queue again
     words = [word for word in words if get_key(word) != "resume"]
     run = Run(
@@ -240,7 +244,8 @@ def _restore(run: Run, resume: str) -> Run:
     if resume == "auto" and find_checkpoint(run.folder) is None:
         return replace(run, begins_again=True)
     is_repeated = resume == "auto"
-    record = _read_record(run.folder if is_repeated else Path(resume), run.words)
+    # It is read again, because only the words have come through Hydra.
+    record = _read_record_with(run.folder if is_repeated else Path(resume), run.words)
     config = restore_config(run.config, record, run.given, run.choices, is_repeated)
     values: Any = OmegaConf.to_container(config, resolve=True)
     try:  # Recorded values are checked as typed ones are.

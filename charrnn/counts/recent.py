@@ -42,7 +42,7 @@ class RecentContexts:
 
     def _mix(self, state: list[int], network_logits: Floats | None) -> Floats:
         """Return the logits (V,) of the mixture for one stream."""
-        *nodes, word, pair, run = state
+        *nodes, word, pair, run = state  # The known contexts come first, then zeros.
         length = nodes.index(0) if nodes[-1] == 0 else len(nodes)
         p = self._interpolate_contexts(nodes[:length])
         of_network, of_counts = self._by_place[word != 0][length]

@@ -123,10 +123,12 @@ class Trie:
     def score(
         self, nodes: Nodes, p: npt.NDArray[Any]
     ) -> tuple[Ids, Ids, npt.NDArray[np.floating[Any]]]:
-        """Return the scores of all characters that follow nodes (P,), where they are above 0.
+        """Return the scores of all characters that are known after nodes (P,).
+
+        Node 0, and nodes below it, have none.
 
         Args:
-            p: (P, V), the probabilities by the other model.
+            p: (P, V), the probabilities to which the scores back off.
 
         Returns:
             The rows (C,) of p, the characters (C,) and their scores (C,).
@@ -141,6 +143,7 @@ class Trie:
         sizes = self._member_sizes[symbols]
         rows = np.repeat(rows, sizes)
         characters = self._member_ids[list_ranges(firsts[symbols], sizes)]
+        # the probability of all characters of each symbol
         masses = np.add.reduceat(p[rows, characters], sizes.cumsum() - sizes)
         scores = np.log1p(self._ratios[entries] / masses)
         return rows, characters, np.repeat(scores, sizes)

@@ -51,8 +51,7 @@ class StartState(NamedTuple):
 def group_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[tuple[int, Iterator[str]]]:
     """Yield the number and the text of each sample from number `first` on, in their order.
 
-    A text is in pieces, each of which comes as early as possible. They must be read before the next
-    text.
+    A text is in pieces, each as early as possible. They must be read before the next text.
     """
     ordered = _order_by_sample(pieces, first)
     for sample, group in groupby(ordered, lambda piece: piece.sample):
@@ -129,7 +128,7 @@ class Sampler:
     def read_prompt(self, ids: Ids) -> StartState:
         """Read the primer and a start text, and return the state from which new texts continue."""
         ids, state = self.prepare_prompt(ids)
-        return self.advance(StartState(None, state), ids.tolist())
+        return self.continue_from(StartState(None, state), ids.tolist())
 
     def prepare_prompt(self, ids: Ids) -> tuple[Ids, State]:
         """Return the ids (T,) that are read before a text is written, and the state before them.
@@ -140,7 +139,9 @@ class Sampler:
         """
         if self._after_primer is None:  # It is read once, because all prompts follow it.
             primer = encode_primer(self.model.facts, self.model.vocabulary)
-            self._after_primer = self.advance(StartState(None, zero_state(self.model, 1)), primer)
+            self._after_primer = self.continue_from(
+                StartState(None, zero_state(self.model, 1)), primer
+            )
         last, state = self._after_primer
         if last is not None:
             ids = np.append(last, ids)
@@ -148,8 +149,8 @@ class Sampler:
             ids = self.model.vocabulary.encode(NEWLINE)
         return ids, state
 
-    def advance(self, start: StartState, ids: Sequence[int]) -> StartState:
-        """Return the state after more characters."""
+    def continue_from(self, start: StartState, ids: Sequence[int]) -> StartState:
+        """Return the start state after more characters. The model reads all but the last one."""
         if not ids:
             return start
         unread = [*ids[:-1]] if start.last is None else [start.last, *ids[:-1]]

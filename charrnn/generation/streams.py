@@ -94,7 +94,7 @@ class Stream:
         return id_
 
     def append(self, ids: list[int]) -> list[int]:
-        """Count new ids up to the requested length, which were drawn. Return them."""
+        """Return the drawn ids that the text still takes, and count them. `tail` has all."""
         ids = ids[: self.num_left]
         if ids:
             self.last = ids[-1]
@@ -141,5 +141,5 @@ def write_chunk(
 
 
 def make_rng(seed: int, sample: int) -> np.random.Generator:
-    """Return the random numbers of a sample. Each character takes one."""
+    """Return the generator of a sample's random numbers. Each character takes one."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(sample,))))

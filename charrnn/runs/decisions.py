@@ -1,8 +1,8 @@
 """Decide the options that are open: size, dropout, streams, steps and hardware.
 
 conf/by_length.yaml has networks for each length of text. With `budget=10m`, a run takes the largest
-one that this machine can train in that time, by its measured speed. A resume has nothing open,
-because its record is a decided config.
+one that this machine can train in that time, by its measured speed. In a resume, whose record is a
+decided config, only what follows from a changed option is open (`charrnn.runs.resume.FOLLOWING`).
 """
 
 from __future__ import annotations

@@ -25,7 +25,6 @@ from charrnn.errors import InputError
 from charrnn.runs.result import RESULT, read_result
 from charrnn.say import say
 
-RECORDED = Path(".hydra") / "config.yaml"
 METRICS = "metrics.csv"
 # The model files of a run, the best first.
 MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")

@@ -13,7 +13,7 @@ import os
 import sys
 from dataclasses import astuple, dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from charrnn.errors import InputError, Interrupted, RunError, to_one_line
 
@@ -83,7 +83,7 @@ def join() -> World:
     return world
 
 
-def start(devices: int, num_nodes: int) -> None:
+def start(devices: int, num_nodes: int) -> NoReturn:
     """Replace the command that a user typed by torchrun, which starts its ranks."""
     if num_nodes > 1 or not typed_words:
         raise InputError(

@@ -20,7 +20,7 @@ from charrnn.files import relative_path
 from charrnn.models.trained import TrainedModel
 from charrnn.options.training import flatten
 from charrnn.processors import keep_freed_memory
-from charrnn.runs import announcements, building, decisions, hardware, resume
+from charrnn.runs import building, decisions, endings, hardware, resume
 from charrnn.runs import folder as folders
 from charrnn.runs.ranks import World, detect_world, explain_lost, share
 from charrnn.runs.result import Result
@@ -36,11 +36,13 @@ class Run:
         config: the composed config, which `charrnn.decide` completes. It keeps the interpolations
             of conf/, so that its record does as well.
         folder: a new folder, or the resumed one.
-        words: the command as its user typed it: flags and overrides, without ``hydra.*``.
+        words: flags and overrides that start this run again, for its user to type, without
+            ``hydra.*`` and ``resume=``; of a resumed run, the recorded ones and today's.
         given: the dotted options, and the groups, that these overrides set.
         choices: the choices of each config group.
         record: the record of the checkpoint from which the run resumes; None for a new run.
-        begins_again: whether the run starts in the folder of one that has no checkpoint.
+        begins_again: whether resume=auto has no checkpoint: the folder is new, or what an earlier
+            try has left in it is removed.
         initial: the model of `init_from`, if the run starts at step 0.
     """
 
@@ -89,29 +91,30 @@ class Run:
 def train_run(run: Run) -> Result:
     """Train a run as rank 0, and return its result. A finished run is not trained again.
 
-    InputError means that no existing file is changed; other errors say how to resume.
+    InputError before the config is written means that no existing file is changed; later, of a part
+    that cannot be made, that only .hydra/ is new. Other errors say how to resume.
     """
     world = detect_world()
     is_in_place = run.record is not None and run.record.folder == run.folder.resolve()
     may_hold_run = is_in_place or run.begins_again
-    with folders.claim(run.folder, may_hold_run), announcements.add_resume_hint(run):
+    with folders.claim(run.folder, may_hold_run), endings.add_resume_hint(run):
         if run.record is not None and resume.is_finished(run.record, run.config):
             share(None)  # The other ranks have nothing to train.
-            return share(announcements.say_finished(run.record))
+            return share(endings.say_finished(run.record))
         run, data = decide_run(run)
         if run.begins_again:
             folders.remove_first_try(run.folder)
         config: Any = OmegaConf.to_container(run.config)
         folders.record(run.folder, config, run.words)
         result = fit(share(run), world, data)
-        announcements.say_result(result, announcements.find_advice(run, data, result))
+        endings.say_result(result, endings.find_advice(run, data, result))
         return share(result)
 
 
 def follow_run(world: World) -> Result:
     """Train as another rank, with the run of rank 0, and return the result of rank 0."""
     if (run := share()) is not None:
-        with announcements.add_resume_hint(run):
+        with endings.add_resume_hint(run):
             fit(run, world)
     result: Result = share()
     return result
@@ -123,7 +126,7 @@ def decide_run(run: Run) -> tuple[Run, TextDataModule]:
     if run.initial is not None:
         config = decisions.adopt_architecture(config, run.initial, run.given)
     data = building.open_data(run)
-    background = data.background.fingerprint  # This reads the texts, and refuses them early.
+    background = data.background_fingerprint  # This reads the texts, and refuses them early.
     config = decisions.decide(config, data)
     # The text of the model from which training starts, or has started, is counted too.
     earlier = {} if run.record is None else run.record.entry["earlier"]
@@ -149,8 +152,8 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
         if run.initial is not None:
             module.load_initial(run.initial)
         # The log is first, because the other callbacks read the logged values.
-        given = {"choices": dict(run.choices), "words": list(run.words)}
-        log = TrainingLog(config, run.hparams, given)
+        provenance = {"choices": dict(run.choices), "words": list(run.words)}
+        log = TrainingLog(config, run.hparams, provenance)
         result_file = ResultFile(run, data)
         callbacks = [log, result_file, *building.build_callbacks(config)]
         trainer = building.build_trainer(config, callbacks, loggers, world.size)
@@ -165,7 +168,7 @@ def fit(run: Run, world: World, data: TextDataModule | None = None) -> Result:
 
 @contextlib.contextmanager
 def _silence_libraries() -> Iterator[None]:
-    """Hide the messages and warnings of Lightning and TensorBoard."""
+    """Hide the messages of Lightning from here on, and its and TensorBoard's warnings inside."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # print profiles

@@ -135,7 +135,12 @@ class TextDataModule(L.LightningDataModule):
     def resume_facts(self) -> dict[str, Any]:
         """The other texts that are counted, which a resume compares besides `facts`."""
         earlier = {} if self.earlier is None else self.earlier.facts
-        return {"background": self.background.fingerprint, "earlier": earlier}
+        return {"background": self.background_fingerprint, "earlier": earlier}
+
+    @cached_property
+    def background_fingerprint(self) -> str | None:
+        """A hash of the background when it was first read: later changes of its files are none."""
+        return self.background.fingerprint
 
     @cached_property
     def _primer(self) -> str:

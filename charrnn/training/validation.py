@@ -119,6 +119,7 @@ class Validator:
         self.is_fitting = is_fitting(self.trainer)
         self.mixture: Mixture | None = None
         self.weights: dict[str, Any] | None = None
+        self.compared_loss: float | None = None  # the network's, on the characters of the mixture
         self._state: State | None = None
         # the losses of all characters and of the first characters, and their numbers
         self._sums = np.zeros(4)
@@ -178,12 +179,13 @@ class Validator:
 
     def decide(self) -> None:
         """Log the losses. In a training, decide whether this network is the best so far."""
-        loss, as_written = self._reduce()
-        self.compared_loss = as_written  # the network's, on the characters of the mixture
-        if self.mixture is not None and self.mixture.helps:
-            as_written = self.mixture.loss
-        # Rank 0 has the counts. Without a training, nothing is written.
-        as_written = self.trainer.strategy.broadcast(as_written) if self.is_fitting else None
+        loss, self.compared_loss = self._reduce()
+        as_written = None
+        if self.is_fitting:  # Only rank 0 has the counts.
+            as_written = self.compared_loss
+            if self.mixture is not None and self.mixture.helps:
+                as_written = self.mixture.loss
+            as_written = self.trainer.strategy.broadcast(as_written)
         bits = None if loss is None else loss * BITS_PER_NAT
         units = {"loss": loss, "bits_per_character": bits, "loss_as_written": as_written}
         losses = {f"{self.split}/{n}": value for n, value in units.items() if value is not None}

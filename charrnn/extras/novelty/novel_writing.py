@@ -115,6 +115,8 @@ class _Writer:
             self.savepoints.pop()
         length, start_state = self.savepoints[-1]
         if length < keep:
-            self.savepoints.append((keep, self.sampler.advance(start_state, self.ids[length:keep])))
+            self.savepoints.append(
+                (keep, self.sampler.continue_from(start_state, self.ids[length:keep]))
+            )
         del self.ids[keep:]
         self.stream.rewind(self.ids)

@@ -155,7 +155,7 @@ class Completions:
         request, start = self._request, StartState(None, self._state)
         for first in range(0, len(self._unread_ids), _READ_AT_ONCE):
             ids = self._unread_ids[first : first + _READ_AT_ONCE].tolist()
-            start = self._sampler.advance(start, ids)
+            start = self._sampler.continue_from(start, ids)
             yield []
         streams = [
             Stream(self._drawer, self._seed, number, start.last, self._prompt_ids, request.stop)

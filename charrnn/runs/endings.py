@@ -1,4 +1,4 @@
-"""Print the text of a run before it starts, and its result at the end."""
+"""Print the result of a run, what would improve it, and how to resume it if it ended early."""
 
 from __future__ import annotations
 
