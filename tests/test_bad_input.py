@@ -50,7 +50,8 @@ BAD = {
     "train --cuda trainer=gpu": "--cuda: no such flag; options have no dashes: cuda=VALUE",
     "preprocess": "input_txt is required",
     # values
-    "sample length=abc": "'abc' of type 'str' could not be converted to Integer\n",
+    "sample length=abc": "length=abc: Value 'abc' of type 'str' could not be converted "
+    "to Integer\n",
     "sample temperature=-1": "temperature=-1",
     "train seed=-1": "train: seed=-1: must be at least 0 and below",
     "train trainer.precision=tf32-true": "trainer.precision=tf32-true: must be one of 32-true, ",

@@ -37,7 +37,7 @@ def test_jobs_train_side_by_side_and_go_on(launcher: str, workplace: Path) -> No
     (workplace / "one.txt").write_text("a")
     lines = sweep(1)
     assert lines[-1].startswith("charrnn train: not all jobs succeeded; the first that failed: ")
-    assert "one.txt: its training split has 1 characters" in lines[-1]
+    assert "/one.txt: its training split has 1 characters" in lines[-1]
     assert any(line.endswith("hydra.sweep.dir=sweep resume=auto") for line in lines)
     trained = sorted(path.parent for path in (workplace / "sweep").glob("*/model.safetensors"))
     assert [path.name.partition("_")[0] for path in trained] == ["1", "3"]
