@@ -125,7 +125,7 @@ class Trie:
     ) -> tuple[Ids, Ids, npt.NDArray[np.floating[Any]]]:
         """Return the scores of all characters that are known after nodes (P,).
 
-        Node 0, and nodes below it, have none.
+        Node 0, and negative nodes, have none: there, the symbols are not known.
 
         Args:
             p: (P, V), the probabilities to which the scores back off.

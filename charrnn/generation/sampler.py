@@ -59,6 +59,7 @@ def group_by_sample(pieces: Iterable[Piece], first: int = 0) -> Iterator[tuple[i
 
 
 def _order_by_sample(pieces: Iterable[Piece], first: int) -> Iterator[Piece]:
+    """Yield the pieces in the order of the samples, as early as possible."""
     current = first
     waiting: dict[int, list[Piece]] = {}
     for new in pieces:

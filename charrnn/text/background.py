@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -36,7 +35,7 @@ class Background:
     def __str__(self) -> str:
         return ", ".join([*self.names, *([str(self.earlier.path)] if self.earlier else [])])
 
-    @cached_property
+    @property
     def fingerprint(self) -> str | None:
         """A hash of the named texts, all of which are read; None without names."""
         digest = hashlib.sha256()

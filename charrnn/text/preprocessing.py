@@ -151,8 +151,8 @@ def require_pair(name: object, size: int) -> None:
     """Raise InputError if the training split of a file has less than 2 characters."""
     if size < 2:
         raise InputError(
-            f"{name}: its training split has {size} characters, and training needs 2 or more; "
-            f"give a longer text, or smaller data.val_frac and data.test_frac"
+            f"{shorten(name)}: its training split has {size} characters, and training needs 2 or "
+            f"more; give a longer text, or smaller data.val_frac and data.test_frac"
         )
 
 
@@ -212,7 +212,7 @@ def prepare_files(data: DataOptions) -> tuple[Path, Path]:
         with hold_lock(h5.with_suffix(".lock")):
             if not all(path.is_file() for path in pair):  # Another job may have made them.
                 made = preprocess(input_txt, *pair, data, files=files)
-                require_pair(shorten(input_txt), len(made.splits["train"]))
+                require_pair(input_txt, len(made.splits["train"]))
                 # Printed afterwards, so that an invalid text causes only an error message.
                 say(f"preprocessed {shorten(input_txt)}")
                 say_changes(made, data)
