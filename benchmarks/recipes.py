@@ -24,7 +24,7 @@ from benchmarks.tables import PAGE, README, format_table, write_table
 from charrnn import Model
 from charrnn.counts.fitting import fit_weights
 from charrnn.data import Ids, open_training_data
-from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
+from charrnn.evaluation import compute_stream_loss, compute_window_loss
 from charrnn.models.trained import TrainedModel
 from charrnn.networks.counted import AnyNetwork, make_any_network
 from charrnn.networks.network import make_network

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from charrnn.errors import InputError, format_reason, shorten
 from charrnn.files import require_regular_file
 from charrnn.options.datasets import SPLITS
-from charrnn.text.lists import LIST_MARK
+from charrnn.text.kinds import LIST_MARK
 from charrnn.text.vocabulary import FIRST_FILE_ID, Vocabulary
 from charrnn.text.wrap import WRAP_FACT, get_wrap
 

@@ -125,7 +125,7 @@ class Model:
         The first number is the loss of the second character, -ln p(character | all before it).
         Their mean is `score`, which explains the arguments and errors. Divide by ln 2 for bits.
         """
-        from charrnn.evaluation.stream_losses import compute_stream_loss
+        from charrnn.evaluation import compute_stream_loss
         from charrnn.networks.counted import make_any_network
 
         ids = self.vocabulary.encode(text)

@@ -49,7 +49,7 @@ MODEL_READERS = {
 # ``translate_words(command, words)``: another program's flags as overrides, or None
 FOREIGN_WORDS = ["charrnn.extras.torch_rnn.torch_rnn_words"]
 # ``at_end(folder)``, called when a run has ended
-RUN_ENDS = ["charrnn.extras.report.report_run_end"]
+RUN_ENDS = ["charrnn.extras.report"]
 
 
 class Command(NamedTuple):
@@ -65,7 +65,8 @@ class Command(NamedTuple):
 
 def _exists(module: str) -> bool:
     """Return whether a module is there, which that of a deleted extra is not."""
-    return (_PACKAGE.parent / module.replace(".", "/")).with_suffix(".py").is_file()
+    path = _PACKAGE.parent / module.replace(".", "/")
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def import_modules(names: Iterable[str]) -> list[ModuleType]:

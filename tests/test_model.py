@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from charrnn.__main__ import main
 from charrnn.errors import InputError
 from charrnn.generation.draw import log_softmax
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel
-from tests.conftest import Capture
 from tests.generation.models import make_counted_model, make_model
 
 
@@ -79,16 +75,6 @@ def test_a_step_is_the_models_and_a_loop_over_it_writes_as_the_sampler(
     for odd in ([], together, state[:1]):
         with pytest.raises(InputError, match="state: is none of 1 streams"):
             model.step([1], odd)
-
-
-def test_the_probability_of_a_sample_longer_than_a_block(
-    model: Model, path: Path, capfd: Capture
-) -> None:
-    assert main(["sample", str(path), "length=5000", "start_text=Hm", "json=true"]) == 0
-    sample = json.loads(capfd.readouterr().out)
-    losses = model.losses("Hm" + sample["text"])[1:]
-    expected = -losses.sum(dtype=np.float64)
-    assert sample["log_probability"] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(

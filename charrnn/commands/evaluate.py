@@ -13,7 +13,7 @@ from charrnn.options.ranges import COUNTS, DEVICE, PATH, interval, one_of
 
 if TYPE_CHECKING:
     from charrnn.data import Ids, SplitIds
-    from charrnn.evaluation.stream_losses import Score
+    from charrnn.evaluation import Score
     from charrnn.models.trained import TrainedModel
 
 
@@ -61,7 +61,7 @@ def _compute_score(
     options: EvaluateOptions, trained: TrainedModel, split: str, ids: Ids | SplitIds
 ) -> Score:
     """Return the loss of ids (n,)."""
-    from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
+    from charrnn.evaluation import compute_stream_loss, compute_window_loss
     from charrnn.networks.counted import make_any_network
 
     if len(ids) < 2:

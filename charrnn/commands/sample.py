@@ -18,7 +18,7 @@ from charrnn.errors import InputError
 from charrnn.options.ranges import COUNTS, PATH, Range, one_of, require
 from charrnn.options.sampling import SamplingParams
 from charrnn.say import escape_unprintable, say
-from charrnn.text.vocabulary import as_bytes
+from charrnn.text.vocabulary import Vocabulary, as_bytes
 
 if TYPE_CHECKING:
     from charrnn.generation.lines import Line
@@ -96,7 +96,7 @@ def run(options: SampleOptions) -> None:
     device = sampler.choose_device(options.device, options.num_samples)
     novelty = _load_novelty(options, sampler)
     seed = draw_seed() if options.seed is None else options.seed
-    start_text = _read_start_text(options, sampler.model)
+    start_text = _read_start_text(options, model)
     params = replace(options, start_text=start_text, seed=seed, device=device)
     is_novel = options.novel is not False
     if options.mode == "lines":
@@ -111,7 +111,7 @@ def run(options: SampleOptions) -> None:
         say(f"seed={seed}")
 
     if options.json:
-        objects = (_to_dict(text, params, sampler) for text in texts)
+        objects = (_to_dict(text, params, model.vocabulary) for text in texts)
         write_output((json.dumps(each) + "\n" for each in objects), output)
     else:
         is_visible = output is None and sys.stdout.isatty()
@@ -177,18 +177,17 @@ def _join_lines(params: SamplingParams, lines: Iterable[Line], one_by_one: bool)
         yield Text(0, "", (f"{line.text}\n" for line in lines))
 
 
-def _to_dict(text: Text, params: SamplingParams, sampler: Sampler) -> dict[str, Any]:
+def _to_dict(text: Text, params: SamplingParams, vocabulary: Vocabulary) -> dict[str, Any]:
     """Write the rest of a text, and return its JSON object. Bytes are decoded as UTF-8."""
     new = "".join(text.pieces)
     texts = {"text": new, "start_text": text.start}
-    if sampler.model.vocabulary.is_bytes:
+    if vocabulary.is_bytes:
         texts = {n: as_bytes(t).decode("utf-8", "surrogateescape") for n, t in texts.items()}
     return {
         **texts,
         "seed": params.seed,
         "sample": text.sample,
         "temperature": params.temperature if params.sample else 0,
-        "log_probability": sampler.compute_log_prob(params, new),
     }
 
 

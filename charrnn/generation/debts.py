@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.text.sentences import MARKS
+from charrnn.text.punctuation import MARKS
 from charrnn.text.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float64]

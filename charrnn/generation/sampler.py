@@ -17,7 +17,7 @@ import numpy as np
 
 from charrnn.errors import InputError
 from charrnn.generation.debts import NEWLINE
-from charrnn.generation.draw import Drawer, Ids, log_softmax
+from charrnn.generation.draw import Drawer, Ids
 from charrnn.generation.engines import Engine, make_engine
 from charrnn.generation.streams import Stream, write_chunk
 from charrnn.models.trained import State, TrainedModel, select_streams, zero_state
@@ -30,7 +30,6 @@ STREAMS_TOGETHER = 512  # a larger batch is not faster, and takes memory
 _FIRST_CHUNK = 16  # characters
 _LONGEST_CHUNK = 16384
 _CHUNK_SECONDS = 0.05
-_READ_AT_ONCE = 4096  # characters
 
 
 class Piece(NamedTuple):
@@ -164,23 +163,6 @@ class Sampler:
             return self.model.vocabulary.encode(text)
         except InputError as error:
             raise InputError(f"start_text: {error}") from None
-
-    def compute_log_prob(self, params: SamplingParams, text: str) -> float:
-        """Return the log-probability of new text after start_text, in nats.
-
-        The probabilities are the model's, without temperature and filters. If nothing precedes the
-        text, that of its first character is left out.
-        """
-        last, state = self.read_prompt(self.encode_start_text(params))
-        ids = self.model.vocabulary.encode(text)
-        if last is not None:
-            ids = np.append(last, ids)
-        total = 0.0
-        for first in range(0, len(ids) - 1, _READ_AT_ONCE):
-            part = ids[first : first + _READ_AT_ONCE + 1]
-            logits, state = self.reader.read(part[None, :-1], state)
-            total += float(log_softmax(logits[0])[np.arange(len(part) - 1), part[1:]].sum())
-        return total
 
 
 def write_batch(streams: list[Stream], engine: Engine, state: State) -> Iterator[Piece]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def find_model(path: AnyPath | None) -> Path:
                 f"validation; or name a model: checkpoint=FILE"
             )
         path = shorten_path(newest.parent if is_sweep(newest.parent) else newest)
-        _say_once(f"the newest model: {path}")
+        say(f"the newest model: {path}")
     path = Path(resolve_run_path(os.fspath(path)))
     if not os.path.isdir(path):
         require_regular_file(path, "`charrnn runs` lists the runs")
@@ -56,7 +55,7 @@ def find_model(path: AnyPath | None) -> Path:
         return model
     jobs = [read_result(job) for job in sorted(path.iterdir()) if find_best_file(job)]
     for best in rank([job for job in jobs if job is not None])[1][:1]:
-        _say_once(f"the best run of {path}: {best.folder.name}")
+        say(f"the best run of {path}: {best.folder.name}")
         return find_model(best.folder)
     if is_run(path):
         raise InputError(
@@ -75,8 +74,3 @@ def _get_time(run: Path) -> int:
     with contextlib.suppress(OSError):  # It may be deleted meanwhile.
         return (run / RESULT).stat().st_mtime_ns
     return 0
-
-
-@functools.cache
-def _say_once(line: str) -> None:
-    say(line)

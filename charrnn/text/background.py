@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charrnn.data import EncodedText, Ids
-from charrnn.text.code import is_code
+from charrnn.text.kinds import is_code
 from charrnn.text.sources import read_pieces
 from charrnn.text.vocabulary import Vocabulary
 

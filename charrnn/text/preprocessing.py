@@ -23,7 +23,7 @@ from charrnn.files import convert_write_errors, hold_lock, replace_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
 from charrnn.say import say
 from charrnn.text.corpora import CORPORA, get_cache_folder
-from charrnn.text.lists import LIST_MARK, is_list, shuffle_lines
+from charrnn.text.kinds import LIST_MARK, is_list, shuffle_lines
 from charrnn.text.sources import (
     STDIN,
     TextFile,
@@ -55,7 +55,7 @@ def preprocess(
         output_h5: by default next to the text: ``x.h5`` for ``x.txt`` and for a folder ``x``.
         output_json: by default next to the HDF5 file.
         split: how the text is decoded and split. Lines are joined (see `charrnn.text.wrap`) and
-            shuffled (see `charrnn.text.lists`) before the splits are cut; ``auto`` joins those of
+            shuffled (see `charrnn.text.kinds`) before the splits are cut; ``auto`` joins those of
             wrapped prose and shuffles those of a list only.
         files: the files of `input_txt`, if they have been read.
 

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from charrnn.text.sentences import SENTENCE_END
+from charrnn.text.punctuation import SENTENCE_END
 from charrnn.text.vocabulary import Vocabulary
 
 PRIMER_CHARACTERS = 300  # an LSTM's state hardly depends on earlier characters

@@ -1,4 +1,4 @@
-"""How a text uses its marks: how often sentences end, and which quotes and brackets close.
+"""The marks of a text: where a sentence ends, how often sentences end, and which quotes close.
 
 The quotes of a pair of marks close if most paragraphs (lines) with one of the marks end outside of
 a quote, and close none that is not open. A speech that opens a quote in each of its paragraphs, but
@@ -11,7 +11,31 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from charrnn.text.sentences import MARKS, UNSPACED_MARKS
+# Before these marks and a blank, a sentence ends: of Latin, Greek and Cyrillic, Arabic, Urdu,
+# Armenian, Hindi, Ethiopic, Burmese and Khmer.
+SPACED_MARKS = ".!?…؟۔։।॥።፧။។"
+# After these marks, of Chinese and Japanese, a sentence ends without a blank.
+UNSPACED_MARKS = "。．！？｡"
+MARKS = SPACED_MARKS + UNSPACED_MARKS
+# The closing quotes and brackets that may follow the marks. Before a blank, “ and « close too.
+SPACED_CLOSING, UNSPACED_CLOSING = "\"'”’“‘»«›‹)]", '"”’»」』）'
+# No sentence ends after these words and a period, after one letter (J., z. B.) or after a number of
+# at most two digits (am 3. Mai), nor after another word of at most three letters before a small
+# letter or a digit (usw. und).
+ABBREVIATIONS = ("Mr", "Mrs", "Ms", "Dr", "St", "Prof", "Hr", "Fr", "Nr", "Sr", "Sra", "vgl", "bzw")
+_LETTER = r"[^\W\d_]"
+_NO_ENDS = (_LETTER, r"\d", r"\d\d", *ABBREVIATIONS)
+# of Latin, Greek, Cyrillic and Armenian
+_SMALL = "".join(c for c in map(chr, range(0x590)) if c.islower())
+_PERIOD = (
+    "".join(rf"(?<!\b{word})" for word in _NO_ENDS)
+    + rf"(?:(?<!\b{_LETTER}{{2}})(?<!\b{_LETTER}{{3}})\.|\.(?!\s+[{_SMALL}\d]))"
+)
+SENTENCE_END = (
+    rf"(?:(?:{_PERIOD}|[{SPACED_MARKS.replace('.', '')}])[{SPACED_MARKS}]*"
+    rf"[{re.escape(SPACED_CLOSING)}]*(?:[ \xa0\u202f]»)?(?=\s|$)"  # French has a blank before »
+    rf"|[{UNSPACED_MARKS}]+[{UNSPACED_CLOSING}]*)"
+)
 
 PUNCTUATION_FACT = "punctuation"  # its key in a model's facts
 # opening and closing marks
@@ -20,8 +44,6 @@ MAX_READ = 1 << 17  # characters of a text that are enough
 MIN_QUOTED = 3  # paragraphs with a mark of a pair
 MAX_OPEN = 0.1  # the share of these that may end open
 MIN_ENDS = 0.5  # the share of a mark that is not followed by a letter or digit, as the dot in code
-
-
 # The largest share of a mark in prose. In a text with shorter sentences, such as Chinese verse, the
 # place of a mark follows from its line, as the model knows.
 MAX_SHARE = 1 / 30

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from charrnn.errors import InputError, format_reason, shorten, suggest_name
 from charrnn.files import require_regular_file
 from charrnn.text.corpora import CORPORA, fetch_corpus
-from charrnn.text.lists import HEAD
+from charrnn.text.kinds import HEAD
 from charrnn.text.wrap import is_wrapped, join_lines
 
 STDIN = Path("-")  # compared by identity, because the path "-" can also be a file, ./-

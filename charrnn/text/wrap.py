@@ -14,8 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from charrnn.text.code import is_code
-from charrnn.text.lists import take_head
+from charrnn.text.kinds import is_code, take_head
 
 MIN_ENDS = 30  # fewer line ends inside paragraphs are too few to tell
 MIN_INSIDE = 0.4  # the least fraction of the lines that end inside a paragraph

@@ -16,7 +16,7 @@ from charrnn.counts.passages import MAX_CONTEXT, TRIED, count_tables
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
 from charrnn.data import Ids, SplitIds
-from charrnn.evaluation.stream_losses import compute_stream_loss
+from charrnn.evaluation import compute_stream_loss
 from charrnn.options.ranges import check_ranges
 from charrnn.options.training import PartOptions
 from charrnn.say import say

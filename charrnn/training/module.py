@@ -7,7 +7,6 @@ them at its first batch, because Lightning's start-up may draw random numbers be
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 import sys
 from collections.abc import Mapping
@@ -64,7 +63,7 @@ class LanguageModel(L.LightningModule):
             `charrnn.CELLS`.
 
     To change the loss, override `compute_loss`; to change the step, override `training_step`. Its
-    loss is logged and checked. An overridden hook must call ``super()`` first.
+    loss is logged and checked. Call ``super()`` first in an overridden hook.
 
     Raises:
         InputError: a value is out of its range.
@@ -113,17 +112,6 @@ class LanguageModel(L.LightningModule):
     def hparams_initial(self) -> AttributeDict:
         """The hyperparameters for loggers, as plain values. A subclass may save other values."""
         return AttributeDict(to_plain_hparams(super().hparams_initial))
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Raise TypeError if a hook of a subclass does not call the overridden one."""
-        super().__init_subclass__(**options)
-        hooks = [name for name in vars(LanguageModel) if name.startswith("on_")]
-        for name in ("__init__", "configure_callbacks", *hooks):
-            function = getattr(cls, name)
-            code = getattr(inspect.unwrap(function), "__code__", None)
-            is_own = function is not getattr(LanguageModel, name)
-            if is_own and code is not None and not {name, code.co_name} & {*code.co_names}:
-                raise TypeError(f"{cls.__name__}.{name}: must call super().{name}(...)")
 
     @property
     def lr(self) -> float | None:

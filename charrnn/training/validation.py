@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from charrnn.counts.mixing import Counts
 from charrnn.data import SplitIds
 from charrnn.errors import RunError
-from charrnn.evaluation.stream_losses import compute_stream_loss, use_eval_mode
+from charrnn.evaluation import compute_stream_loss, use_eval_mode
 from charrnn.models.trained import (
     COMPARED_LOSS,
     COUNTS_LOSS,

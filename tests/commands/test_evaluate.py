@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import charrnn
+from charrnn import evaluation
 from charrnn.__main__ import main
-from charrnn.evaluation import stream_losses
 from charrnn.text.wrap import WRAP_FACT
 from tests.conftest import Patch
 from tests.small_runs import Capture, Train, metrics
@@ -81,7 +81,7 @@ def test_cold_windows(run_copy: Train, capfd: Capture) -> None:
 def test_a_terminal_shows_the_progress(
     is_terminal: bool, path: Path, workplace: Path, monkeypatch: Patch, capfd: Capture
 ) -> None:
-    monkeypatch.setattr(stream_losses, "PROGRESS_DELAY", 0)
+    monkeypatch.setattr(evaluation, "PROGRESS_DELAY", 0)
     monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
     Path("text.txt").write_text("ab" * 9)
     for window in ("window=null", "window=3"):

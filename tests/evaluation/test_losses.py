@@ -13,10 +13,9 @@ import torch
 from lightning import Trainer
 from torch.nn import functional as F
 
-from charrnn import LanguageModel, TextDataModule
+from charrnn import LanguageModel, TextDataModule, evaluation
 from charrnn.data import EncodedText
-from charrnn.evaluation import stream_losses
-from charrnn.evaluation.stream_losses import (
+from charrnn.evaluation import (
     compute_stream_loss,
     compute_window_loss,
 )
@@ -32,8 +31,8 @@ from tests.small_runs import skip_without_bf16
 @pytest.fixture
 def short_rows(monkeypatch: Patch) -> None:
     """Score several rows in each of several threads."""
-    monkeypatch.setattr(stream_losses, "SHORTEST_ROW", 600)
-    monkeypatch.setattr(stream_losses, "WARM_UP", 300)
+    monkeypatch.setattr(evaluation, "SHORTEST_ROW", 600)
+    monkeypatch.setattr(evaluation, "WARM_UP", 300)
 
 
 def text(size: int) -> np.ndarray:
@@ -60,8 +59,8 @@ def one_stream(net: Network, ids: np.ndarray) -> float:
 def test_any_number_of_rows_and_threads_gives_the_loss_of_one_stream(
     monkeypatch: Patch, short_rows: None, most: int, at_once: int, threads: int
 ) -> None:
-    monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
-    monkeypatch.setattr(stream_losses, "LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr(evaluation, "ROWS_PER_THREAD", most)
+    monkeypatch.setattr(evaluation, "LOGITS_AT_ONCE", at_once)
     ids, net, before = text(6_011), network("lstm"), torch.get_num_threads()
     losses, seen = np.empty(len(ids) - 1, np.float32), set[int]()
     net.decoder.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
@@ -99,7 +98,7 @@ def test_ids_are_read_piece_by_piece(short_rows: None, tmp_path: Path) -> None:
 def test_logits_of_a_text_or_of_its_start_are_kept(
     monkeypatch: Patch, short_rows: None, room: int, most: int
 ) -> None:
-    monkeypatch.setattr(stream_losses, "ROWS_PER_THREAD", most)
+    monkeypatch.setattr(evaluation, "ROWS_PER_THREAD", most)
     net, ids, logits = network("gru"), text(6_011), np.full((room, 11), np.nan, np.float16)
     with torch.no_grad():
         net.decoder.bias += 1000  # float16 would be coarse there

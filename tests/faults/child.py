@@ -23,11 +23,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from charrnn import files
+from charrnn import evaluation, files
 from charrnn.__main__ import main
 from charrnn.cli import front  # noqa: F401  (read once, for all that are forked)
 from charrnn.errors import STOP_SIGNALS
-from charrnn.evaluation import stream_losses
 from charrnn.models import checkpoint, model_file
 from charrnn.runs import folder as folders
 from charrnn.training import (
@@ -211,4 +210,4 @@ class _Injection:
         Path.write_bytes = write_bytes_in_halves  # type: ignore[assignment,method-assign]
 
 
-assert stream_losses.F is functional
+assert evaluation.F is functional

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from charrnn.__main__ import main
 from charrnn.options.datasets import SplitOptions
-from charrnn.text.lists import HEAD, is_list, shuffle_lines
+from charrnn.text.kinds import HEAD, is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from tests.conftest import Capture
 from tests.text.conftest import read_splits

@@ -12,10 +12,9 @@ import torch
 from torch.backends import cuda, cudnn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from charrnn import LanguageModel, TextDataModule, processors
+from charrnn import LanguageModel, TextDataModule, evaluation, processors
 from charrnn.errors import InputError
-from charrnn.evaluation import stream_losses
-from charrnn.evaluation.stream_losses import compute_stream_loss, compute_window_loss
+from charrnn.evaluation import compute_stream_loss, compute_window_loss
 from charrnn.generation.draw import Drawer
 from charrnn.generation.engines import make_engine
 from charrnn.generation.sampler import Sampler
@@ -142,7 +141,7 @@ def test_no_tensor_is_on_the_wrong_device(
         )
         assert written.shape == (N, 5)
     for name in ("SHORTEST_ROW", "WARM_UP", "CHUNK"):  # so that there are two short rows
-        monkeypatch.setattr(stream_losses, name, 8)
+        monkeypatch.setattr(evaluation, name, 8)
     network, ids = make_any_network(model).to("meta"), some_ids(model, 18)
     for score in (compute_stream_loss(network, ids), compute_window_loss(network, ids, 9)):
         assert score.characters == 17

@@ -110,19 +110,6 @@ def test_the_loader_is_torchs_for_fabric(data: TextDataModule) -> None:
     assert (first[0].shape, first[2], last[2]) == ((4, 10), True, False)
 
 
-def test_a_hook_without_super_is_refused_in_a_line() -> None:
-    for name in ("__init__", "on_train_batch_start", "on_load_checkpoint"):
-        with pytest.raises(TypeError, match=rf"Forgets.{name}: must call super\(\).{name}\("):
-            type("Forgets", (LanguageModel,), {name: lambda self, *_: None})
-
-    class Calls(LanguageModel):
-        def on_fit_start(self) -> None:
-            super().on_fit_start()
-
-        def on_train_start(self) -> None:
-            """Override a hook that charrnn does not have."""
-
-
 # options of which each may stand beside the others of its line
 OPTIONS: list[dict[str, Any]] = [
     {"limit_train_batches": 0.5, "limit_val_batches": 0, "precision": "64-true",

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from charrnn import LanguageModel, TextDataModule
 from charrnn.errors import InputError
-from charrnn.evaluation.stream_losses import compute_stream_loss
+from charrnn.evaluation import compute_stream_loss
 from charrnn.training import schedules
 from tests.small_runs import assert_same, tensors
 from tests.training.notebook import OwnStep, Seen, module_of, rows, trainer

@@ -1,4 +1,6 @@
-"""Pack a model for a page: a length, a header in JSON of this length, and arrays, all compressed.
+"""Pack a model for a page, and list the facts with which a page learns a text.
+
+A packed model is a length, a header in JSON of this length, and arrays, all compressed.
 
 The header has the vocabulary, facts, the constants of the formulas, and the names, types and
 lengths of the arrays; `site/network/packed.js` reads it. The network's weights are folded.
@@ -18,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts import pairs, run_lengths, words
-from charrnn.counts.mixing import Counts
+from charrnn.counts import fitting, pairs, passages, run_lengths, table, words
+from charrnn.counts.mixing import COUNTS_ONLY, Counts
 from charrnn.data import get_corpus_name, read_training_text
 from charrnn.errors import InputError
 from charrnn.extras.page.rounding import RoundedModel, choose_precision, quantize_rows
@@ -27,13 +29,12 @@ from charrnn.extras.page.single_file import SITE
 from charrnn.generation import debts, draw, dry, new_words
 from charrnn.generation.numpy_network import FoldedWeights
 from charrnn.models.trained import TrainedModel
-from charrnn.options.datasets import SPLITS
+from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS
 from charrnn.options.sampling import SamplingParams
 from charrnn.runs.model_lookup import read_model
-from charrnn.text.code import is_code
+from charrnn.text import kinds, punctuation, wrap
 from charrnn.text.prompt import CURLY_QUOTES, KEYBOARD_MARKS, encode_primer, get_primer
-from charrnn.text.punctuation import get_punctuation
-from charrnn.text.sentences import MARKS
+from charrnn.text.punctuation import MARKS, get_punctuation
 
 Arrays = dict[str, npt.NDArray[Any]]
 LICENCE = "Made with charrnn (MIT licence)"
@@ -42,6 +43,7 @@ LICENCE = "Made with charrnn (MIT licence)"
 _CELLS = SITE / "network" / "cells.js"
 _STEP = re.compile(r"^  (\w+)\(kernel\b", re.MULTILINE)
 _MAX_LINES = 50_000
+MAX_CHARACTERS = 1_000_000  # a phone counts them in ten seconds
 
 
 def read_constants(module: ModuleType, *names: str) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def pack_model(chosen: RoundedModel, title: str | None = None, licence: str = LI
     about = {
         "title": choose_title(model, title),
         "licence": licence,
-        "is_code": is_code(get_primer(model.facts)),
+        "is_code": kinds.is_code(get_primer(model.facts)),
         "is_list": model.facts.get("is_list") is True,
     }
     header = {
@@ -194,3 +196,48 @@ def list_checksums(text: str) -> Arrays:
     if len(sums) > _MAX_LINES:
         return {}
     return {"lines": np.diff(sorted(sums), prepend=0).astype(np.uint32)}
+
+
+def list_learning_facts() -> dict[str, Any]:
+    """Return the facts that `site/network/model.js` needs to learn a text."""
+    return {
+        "max_characters": MAX_CHARACTERS,
+        "counting": list_counting_constants(),
+        "model": describe_sampling(),
+    }
+
+
+def list_counting_constants() -> dict[str, Any]:
+    """Return Python's constants for counting, by the names that `site/network/learn.js` reads."""
+    share, largest_split = DEFAULT_SPLIT
+    return {
+        "share": share,
+        "largest_split": largest_split,
+        "counts": {
+            **read_constants(table, "DISCOUNTS", "DISCOUNTS_TOP"),
+            **read_constants(passages, "MAX_CONTEXT", "MAX_NODES", "TRIED"),
+            **read_constants(fitting, "PRICE", "OTHER_NODES"),
+            **read_constants(words, "MAX_LETTERS", "MAX_ENTRIES"),
+            **read_constants(run_lengths, "MAX_RUN", "LEAST_RUN", "MIN_REPEATS"),
+        },
+        "lists": {
+            **read_constants(kinds, "HEAD", "MIN_LINES", "MIN_DIFFERENT", "MAX_WORDS"),
+            **read_constants(kinds, "MAX_LINE_CHARACTERS", "MAX_UNLIKE", "MAX_DIGITS"),
+        },
+        "code": {
+            **read_constants(kinds, "INDENTED_SHARE", "SIGNS_SHARE"),
+            "signs": "".join(sorted(kinds.SIGNS)),
+        },
+        "wrap": {
+            **read_constants(wrap, "MIN_ENDS", "MIN_INSIDE", "MIN_GAPS", "MIN_AGREEING", "SLACK"),
+            **read_constants(wrap, "MAX_DIFFERENCE", "MAX_HIGH", "MIN_FULL"),
+        },
+        "punctuation": read_constants(
+            punctuation, "PAIRS", "MAX_READ", "MIN_QUOTED", "MAX_OPEN", "MIN_ENDS", "MAX_SHARE"
+        ),
+        "packed": {
+            **COUNTS_CONSTANTS,
+            "word_weights": COUNTS_ONLY.words,
+            "pair_weights": COUNTS_ONLY.pairs,
+        },
+    }

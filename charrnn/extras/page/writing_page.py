@@ -10,7 +10,7 @@ import base64
 import hashlib
 from html import escape
 
-from charrnn.extras.page.learning import list_learning_facts
+from charrnn.extras.page.packing import list_learning_facts
 from charrnn.extras.page.single_file import SITE, join_modules, make_single_file, replace_once
 
 

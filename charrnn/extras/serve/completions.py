@@ -18,12 +18,10 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from charrnn.errors import InputError
-from charrnn.generation.draw import log_softmax, rank_ids
 from charrnn.generation.sampler import Piece, Sampler, StartState, draw_seed, write_batch
 from charrnn.generation.streams import Stream
 from charrnn.options.ranges import require
@@ -36,8 +34,8 @@ _IGNORED = ("user", "metadata", "prompt_cache_key", "safety_identifier", "servic
 # OpenAI's fields that charrnn lacks, with the value that has no effect. Any other value is refused,
 # so that no client expects an effect.
 _NEUTRAL: dict[str, Any] = {
-    "best_of": 1, "echo": False, "frequency_penalty": 0, "logit_bias": {}, "presence_penalty": 0,
-    "suffix": "",
+    "best_of": 1, "echo": False, "frequency_penalty": 0, "logit_bias": {}, "logprobs": None,
+    "presence_penalty": 0, "suffix": "",
 }  # fmt: skip
 
 
@@ -64,7 +62,6 @@ class CompletionRequest(BaseModel):
     min_p: float = SamplingParams.min_p
     n: int = Field(default=1, ge=1, le=16)
     seed: int | None = None
-    logprobs: int | None = Field(default=None, ge=0, le=5)
     stop: Annotated[list[_Stop], _as_list] = Field(default=[], max_length=16)
     stream: bool = False
     stream_options: dict[str, bool | None] = Field(default={})
@@ -108,7 +105,6 @@ class Completions:
         if not len(self._unread_ids):
             raise InputError("prompt: is empty, and the model knows no line end to begin with")
         self._lengths = [0] * request.n  # in characters so far
-        self._scored: list[StartState] = []  # after the last character of each text with a score
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
@@ -161,7 +157,6 @@ class Completions:
             Stream(self._drawer, self._seed, number, start.last, self._prompt_ids, request.stop)
             for number in range(request.n)
         ]
-        self._scored = [start] * request.n
         decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in streams]
         engine = self._sampler.engine(streams=request.n)
         pieces = write_batch(streams, engine, start.state)
@@ -172,41 +167,17 @@ class Completions:
         """Return a part of a text in OpenAI's format. Bytes are decoded as UTF-8."""
         number, text, is_last = piece
         self._lengths[number] += len(text)
-        logprobs = None if self._request.logprobs is None else self._score(number, text)
         if self._drawer.vocabulary.is_bytes:
             text = decoder.decode(text.encode("ascii", "surrogateescape"), final=is_last)
         reason = "length" if self._lengths[number] == self._request.max_tokens else "stop"
         return {
             "index": number,
             "text": text,
-            "logprobs": logprobs,
+            "logprobs": None,
             "finish_reason": reason if is_last else None,
-        }
-
-    def _score(self, number: int, text: str) -> dict[str, list[Any]]:
-        """Return the log-probabilities of new characters, at temperature 1 and without filters."""
-        vocabulary, (last, state) = self._drawer.vocabulary, self._scored[number]
-        ids = [last, *vocabulary.encode(text).tolist()]
-        logits, state = self._sampler.reader.read(np.array([ids[:-1]], int), state)
-        self._scored[number] = StartState(ids[-1], state)
-        rows, num_likely = log_softmax(logits[0]), self._request.logprobs
-        # A byte that is no character is a question mark.
-        names = "".join(vocabulary.characters).encode("utf-8", "replace").decode()
-        return {
-            "tokens": [names[id_] for id_ in ids[1:]],
-            "token_logprobs": [float(row[id_]) for id_, row in zip(ids[1:], rows, strict=True)],
-            "top_logprobs": [
-                {names[id_]: float(row[id_]) for id_ in rank_ids(row)[:num_likely]} for row in rows
-            ],
         }
 
 
 def _join_parts(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a whole text from its parts. The last part has the reason of its end."""
-    whole = {**parts[-1], "text": "".join(part["text"] for part in parts)}
-    if whole["logprobs"] is not None:
-        whole["logprobs"] = {
-            name: [value for part in parts for value in part["logprobs"][name]]
-            for name in whole["logprobs"]
-        }
-    return whole
+    return {**parts[-1], "text": "".join(part["text"] for part in parts)}

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, HTTPException
 
-from charrnn.extras.report.report_run_end import read_curves
+from charrnn.extras.report import read_curves
 from charrnn.files import replace_file
 from charrnn.runs.folder import METRICS
 from charrnn.runs.result import read_result

@@ -17,12 +17,14 @@ from charrnn.counts.pairs import count_pairs, number_symbols
 from charrnn.counts.passages import TRIED, build_table, count_levels, count_tables
 from charrnn.counts.run_lengths import count_runs
 from charrnn.counts.words import MAX_LETTERS, count_words, number_letters
-from charrnn.extras.page.learning import list_counting_constants, list_learning_facts
-from charrnn.extras.page.packing import describe_counts
+from charrnn.extras.page.packing import (
+    describe_counts,
+    list_counting_constants,
+    list_learning_facts,
+)
 from charrnn.options.datasets import SplitOptions
-from charrnn.text import sentences
-from charrnn.text.code import is_code
-from charrnn.text.lists import is_list, shuffle_lines
+from charrnn.text import punctuation
+from charrnn.text.kinds import is_code, is_list, shuffle_lines
 from charrnn.text.preprocessing import compute_split_sizes
 from charrnn.text.prompt import choose_primer, get_primer_slice
 from charrnn.text.punctuation import describe_punctuation
@@ -148,19 +150,18 @@ SENTENCES = {
 
 
 def test_sentences_end_as_in_python() -> None:
-    names = [name for name in vars(sentences) if re.fullmatch(r"[A-Z]\w+", name)]
-    names.remove("MARKS")
-    names.remove("SENTENCE_END")
+    names = [f"{side}_{what}" for side in ("SPACED", "UNSPACED") for what in ("MARKS", "CLOSING")]
+    names.append("ABBREVIATIONS")
     script = "return given.map((name) => module_sentence_ends[name]);"
     found = run(script, NETWORK / "sentence-ends.js", given=names)
-    assert found == json.loads(json.dumps([getattr(sentences, name) for name in names]))
+    assert found == json.loads(json.dumps([getattr(punctuation, name) for name in names]))
     script = "return given.map((text) => module_ending.findSentenceEnd(text));"
     assert run(script, PAGE / "ending.js", given=[*SENTENCES]) == [*SENTENCES.values()]
     texts = [*SENTENCES, *TEXTS.values(), *BEGUN]
     script = """const end = new RegExp(module_sentence_ends.SENTENCE_END, "gu");
     return given.map((text) => [...text.matchAll(end)].map((found) => found[0]));"""
     found = run(script, NETWORK / "sentence-ends.js", given=texts)
-    assert found == [re.findall(sentences.SENTENCE_END, text) for text in texts]
+    assert found == [re.findall(punctuation.SENTENCE_END, text) for text in texts]
 
 
 def test_the_primer_is_pythons() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import charrnn.extras.report.report_run_end as reports
-from charrnn.extras.report.report_run_end import write_report
+import charrnn.extras.report as reports
+from charrnn.extras.report import write_report
 from charrnn.runs.result import read_result
 from tests.small_runs import Train, metrics
 

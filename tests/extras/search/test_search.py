@@ -19,7 +19,7 @@ if importlib.util.find_spec("optuna") is None:
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from charrnn.extras.search.search import to_distribution
+from charrnn.extras.search import to_distribution
 
 SPACE = ("optimizer.lr=tag(log,interval(1e-4,1e-1))", "model.num_layers=range(1,3)")
 

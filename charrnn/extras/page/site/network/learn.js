@@ -12,7 +12,7 @@ import { WordTable } from "./words.js";
  * Learn a text.
  *
  * @param {string} text  Well-formed, of 2 or more different characters.
- * @param {object} constants  Those that charrnn/extras/page/learning.py lists.
+ * @param {object} constants  Those that charrnn/extras/page/packing.py lists.
  * @param {(step: string) => void} report  Called with what is done next, for readers.
  * @param {object} [options]
  * @param {boolean} [options.countsAll]  Whether the whole text is counted once the length of

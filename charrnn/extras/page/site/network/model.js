@@ -45,7 +45,7 @@ export class Model {
    * Return a model that has learnt a text by counting.
    *
    * @param {{name: string, text: string}} given
-   * @param {object} facts  Those of charrnn/extras/page/learning.py.
+   * @param {object} facts  Those of charrnn/extras/page/packing.py.
    * @param {(step: string) => void} report  Called with what is done next, for readers.
    */
   static learn({ name, text: given }, { counting, model }, report) {

@@ -1,4 +1,4 @@
-/** The end of a sentence, as in charrnn/text/sentences.py. */
+/** The end of a sentence, as in charrnn/text/punctuation.py. */
 
 // before these marks and a blank a sentence ends
 export const SPACED_MARKS = ".!?…؟۔։।॥።፧။។";

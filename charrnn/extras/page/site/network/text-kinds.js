@@ -32,7 +32,7 @@ export function takeHead(text, { head }) {
  * Return whether a text is a list: many short, different lines.
  *
  * @param {string} text
- * @param {Record<string, number>} constants  Of charrnn/text/lists.py.
+ * @param {Record<string, number>} constants  Of charrnn/text/kinds.py.
  */
 export function isList(text, constants) {
   const { min_lines, min_different, max_words, max_line_characters, max_unlike, max_digits }

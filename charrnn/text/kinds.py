@@ -1,4 +1,4 @@
-"""Recognize lists (of names, words or titles), and shuffle their lines before the split.
+"""Recognize code and lists (of names, words or titles), and shuffle the lines of a list.
 
 A list is recognized by its lines, sorted or not. The last tenth of a text is its validation split,
 and in a sorted list its lines start with letters that the training split lacks. So the lines of a
@@ -26,6 +26,9 @@ MIN_DIFFERENT = 0.5
 # most poems are shorter than 20 lines, and code is indented.
 MAX_UNLIKE = 0.05
 MAX_DIGITS = 0.5  # the largest fraction of the characters: the order of measured numbers matters
+# of code: the least fractions of lines that are indented, and of characters that are signs
+INDENTED_SHARE, SIGNS_SHARE = 0.1, 0.03  # between prose with indented authors and code
+SIGNS = frozenset("(){}[]<>=_+*/|\\&#$;")
 
 
 def take_head(text: str) -> str:
@@ -54,6 +57,15 @@ def is_list(text: str) -> bool:
 def is_entry(line: str) -> bool:
     """Return whether the line is not empty or indented, and does not end in punctuation."""
     return bool(line) and not line[0].isspace() and unicodedata.category(line[-1])[0] != "P"
+
+
+def is_code(text: str) -> bool:
+    """Return whether a text looks like code: indented lines, and signs of code."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    indented = sum(line[0] in " \t" for line in lines)
+    characters = "".join(text.split())
+    signs = sum(character in SIGNS for character in characters)
+    return indented > INDENTED_SHARE * len(lines) and signs > SIGNS_SHARE * len(characters)
 
 
 def shuffle_lines(text: str, sizes: dict[str, int]) -> dict[str, str]:
