@@ -32,10 +32,9 @@ class ResultFile(L.Callback):
     """
 
     def __init__(self, run: Run, data: TextDataModule) -> None:
-        source = run.config.data.input_txt or run.config.data.input_h5
         self.result = Result(
             run.folder,
-            text=", ".join(Path(name).name for name in as_name_list(source)),
+            text=", ".join(Path(name).name for name in as_name_list(data.source)),
             is_list=data.encoded.is_list,
             fingerprint=data.encoded.fingerprint,
             words=[*run.words],

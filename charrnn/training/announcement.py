@@ -23,7 +23,7 @@ class Announcement(L.Callback):
         steps = trainer.estimated_stepping_batches
         encoded, streams, arch = data.encoded, data.streams, pl_module.network.architecture
         sizes = {name: len(ids) for name, ids in encoded.splits.items()}
-        say(f"corpus: {data.options.input_txt or encoded.path}")
+        say(f"corpus: {data.source}")
         say(f"  {sum(sizes.values()):,} characters, {len(data.vocabulary):,} different ones")
         say("  " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
         say(

@@ -109,10 +109,15 @@ class TextDataModule(L.LightningDataModule):
         return self.encoded.vocabulary
 
     @property
+    def source(self) -> str | list[str]:
+        """The text as its user names it: `input_txt`, or else the HDF5 file."""
+        return self.options.input_txt or str(self.encoded.path)
+
+    @property
     def streams(self) -> Streams:
         """The streams of the training split, for all ranks, before shuffling."""
         size = len(self.encoded.splits["train"])
-        require_pair(self.options.input_txt or self.encoded.path, size)
+        require_pair(self.source, size)
         sizes = fit_sizes(size, self.batch_size, self.seq_length)
         return cut_streams(self.encoded, "train", *sizes)
 
