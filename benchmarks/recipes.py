@@ -26,8 +26,7 @@ from charrnn.counts.fitting import fit_weights
 from charrnn.data import Ids, open_training_data
 from charrnn.evaluation import compute_stream_loss, compute_window_loss
 from charrnn.models.trained import TrainedModel
-from charrnn.networks.counted import AnyNetwork, make_any_network
-from charrnn.networks.network import make_network
+from charrnn.networks.network import AnyNetwork, make_any_network, make_network
 from charrnn.runs.model_lookup import read_model
 from charrnn.say import format_duration
 

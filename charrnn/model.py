@@ -126,7 +126,7 @@ class Model:
         Their mean is `score`, which explains the arguments and errors. Divide by ln 2 for bits.
         """
         from charrnn.evaluation import compute_stream_loss
-        from charrnn.networks.counted import make_any_network
+        from charrnn.networks.network import make_any_network
 
         ids = self.vocabulary.encode(text)
         if len(ids) < 2:

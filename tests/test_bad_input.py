@@ -93,8 +93,8 @@ BAD = {
     # texts, HDF5 and JSON
     "preprocess input_txt=good.txt val_frac=0.6 test_frac=0.4": "below 1",
     "preprocess input_txt=-": "output_h5=null: ",
-    "preprocess link output_h5=good.txt": "output_h5=good.txt: would overwrite the text",
-    "preprocess good.txt output_h5=z output_json=z": "overwrite the text or the other output",
+    "preprocess link output_h5=good.txt": "output_h5=good.txt: is what the command reads",
+    "preprocess good.txt output_h5=z output_json=z": "output_json=z: is the other output too",
     "preprocess *.md output_h5=z": "*.md: no file matches this pattern",
     "preprocess '[empty.txt,binary.txt]' output_h5=new/z.h5": "binary.txt: not utf-8 (",
     "preprocess utf16.txt": "utf16.txt: not utf-8 (",

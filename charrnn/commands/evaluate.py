@@ -62,7 +62,7 @@ def _compute_score(
 ) -> Score:
     """Return the loss of ids (n,)."""
     from charrnn.evaluation import compute_stream_loss, compute_window_loss
-    from charrnn.networks.counted import make_any_network
+    from charrnn.networks.network import make_any_network
 
     if len(ids) < 2:
         where = "data.input_txt" if split == "text" else f"split={split}"

@@ -10,7 +10,8 @@ from charrnn.commands.output import check_output
 from charrnn.options.datasets import SplitOptions
 from charrnn.options.ranges import PATH
 from charrnn.say import escape_unprintable
-from charrnn.text.preprocessing import preprocess, say_changes
+from charrnn.text.preprocessing import preprocess, resolve_output_paths, say_changes
+from charrnn.text.sources import find_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,10 @@ FIRST_WORD = "input_txt"
 
 def run(options: PreprocessOptions) -> None:
     """Run the preprocessing, and print the same lines as torch-rnn's script."""
-    for name in ("output_h5", "output_json"):
-        check_output(getattr(options, name), option=name)
-    h5, json = (None if p is None else Path(p) for p in (options.output_h5, options.output_json))
+    given = (None if p is None else Path(p) for p in (options.output_h5, options.output_json))
+    h5, json = resolve_output_paths(options.input_txt, *given)
+    for name, path in {"output_h5": h5, "output_json": json}.items():
+        check_output(str(path), *find_files(options.input_txt), option=name)
     data = preprocess(options.input_txt, h5, json, options)
     if not options.quiet:
         say_changes(data, options)

@@ -19,7 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
-from charrnn.counts.columns import Arrays, Table
+from charrnn.counts.table import Arrays, Table
 from charrnn.counts.tries import END, Ids, Nodes, Trie, build_levels, count_symbols
 from charrnn.counts.words import WordTable, find_words
 from charrnn.text.vocabulary import Vocabulary

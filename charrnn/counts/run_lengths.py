@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.columns import Arrays, Table
+from charrnn.counts.table import Arrays, Table
 from charrnn.counts.tries import Floats, Ids, Nodes
 
 MAX_RUN = 255  # longer runs count as runs of this length

@@ -1,4 +1,4 @@
-"""A Kneser-Ney model of characters, from the counts of the passages of a text.
+"""Tables of counts in a model file, and the main one: a Kneser-Ney model of characters.
 
 The probability of a character c after a context h of k characters interpolates with the context
 h' that is one character shorter (Kneser and Ney 1995; Chen and Goodman 1999, section 3):
@@ -21,15 +21,14 @@ numbered level by level; the children of a node are consecutive, and sorted by t
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.columns import Arrays, Table
 from charrnn.counts.tries import Floats, Nodes, list_ranges
 from charrnn.options.ranges import LONGEST_CONTEXT
 
@@ -37,6 +36,43 @@ from charrnn.options.ranges import LONGEST_CONTEXT
 # Counts of the longest contexts are less reliable, because these contexts are rare.
 DISCOUNTS = (0.8, 1.15, 1.4)
 DISCOUNTS_TOP = (1.0, 1.5, 2.0)
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+_LARGEST = np.iinfo(np.int32).max
+
+
+class Table:
+    """A table in a model file.
+
+    Attributes:
+        title: its name in messages.
+        prefix: of the arrays' names.
+        columns: the attributes that the file has.
+    """
+
+    title: ClassVar[str]
+    prefix: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays for a file, each in the smallest unsigned type that fits."""
+        columns = {self.prefix + name: getattr(self, name).ravel() for name in self.columns}
+        return {
+            name: values.astype(np.min_scalar_type(int(values.max(initial=0))))
+            for name, values in columns.items()
+        }
+
+    @classmethod
+    def read_columns(cls, arrays: Arrays) -> list[Nodes]:
+        """Return the columns in a file, as int32.
+
+        Raise KeyError if one is missing, ValueError if they are invalid.
+        """
+        columns = [arrays[cls.prefix + name] for name in cls.columns]
+        for values in columns:
+            if values.ndim != 1 or values.dtype.kind != "u" or values.max(initial=0) > _LARGEST:
+                raise ValueError(f"its {cls.title} are not arrays of whole numbers")
+        return [values.astype(np.int32) for values in columns]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.counts.columns import Arrays, Table
+from charrnn.counts.table import Arrays, Table
 from charrnn.counts.tries import END, Ids, Levels, Nodes, Trie, build_levels, count_symbols
 from charrnn.text.vocabulary import Vocabulary
 

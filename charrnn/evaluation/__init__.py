@@ -29,8 +29,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from charrnn.data import Ids, SplitIds
-from charrnn.networks.counted import AnyNetwork
-from charrnn.networks.network import State
+from charrnn.networks.network import AnyNetwork, State
 from charrnn.networks.precision import set_float32_precision
 from charrnn.processors import get_torch_pool
 from charrnn.say import BITS_PER_NAT

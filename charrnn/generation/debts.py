@@ -1,4 +1,4 @@
-"""Debts: at a low temperature, lines and sentences end as often as at a temperature of 1.
+"""Debts: at a low temperature, lines, sentences and quotes end as they do at a temperature of 1.
 
 A temperature below 1 makes the likelier choice likelier at every place. In most places the sentence
 does not end, so a cold text would seldom end one. A text therefore has a debt for the newline and
@@ -11,17 +11,22 @@ appears as often as it is due, at the places that suit it best.
 
 A positive debt is not paid directly after an end, because two ends in a row are rare. Only a
 newline may follow a mark.
+
+A model also forgets that a quote or a bracket is open. Where the quotes of its text close, no
+paragraph ends within one: the mark that closes the last opened quote gets the probability of a
+newline, and no mark is written that neither opens nor closes a quote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from charrnn.text.punctuation import MARKS
+from charrnn.generation.new_words import NEVER
+from charrnn.text.punctuation import MARKS, may_come
 from charrnn.text.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float64]
@@ -100,3 +105,47 @@ class Debts:
         self.last = id_
         if (place := self.ends.places.get(id_)) is not None:
             self.values[place] = max(self.values[place] - 1, LOWEST)
+
+
+class Quotes:
+    """The open quotes of a text.
+
+    Args:
+        pairs: the marks of quotes that close.
+        text: the ids so far.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, pairs: Sequence[str], text: Sequence[int]) -> None:
+        self.characters = vocabulary.characters
+        self.pairs = [pair for pair in pairs if pair[0] in vocabulary and pair[1] in vocabulary]
+        marks = NEWLINE + "".join(self.pairs)
+        self.ids = dict(zip(marks, vocabulary.look_up(marks).tolist(), strict=True))
+        self.open: tuple[str, ...] = ()  # pairs, in the order of their openings
+        self.before = NEWLINE
+        for id_ in text:
+            self.append(id_)
+
+    def append(self, id_: int) -> None:
+        """Append an id to the text."""
+        character = self.characters[id_]
+        if character == NEWLINE:
+            self.open = ()
+        elif character in self.ids:
+            for pair in self.pairs:
+                if character in pair and may_come(pair, pair in self.open, self.before, character):
+                    others = tuple(other for other in self.open if other != pair)
+                    self.open = others if pair in self.open else (*others, pair)
+        self.before = character
+
+    def close(self, scores: Floats) -> None:
+        """Move the newline's probability in scores (V,), and lower those of misplaced marks."""
+        newline = self.ids[NEWLINE]
+        if self.open and newline >= 0:
+            closing = self.ids[self.open[-1][1]]
+            if scores[closing] > -np.inf:  # else it is banned
+                scores[closing] = np.logaddexp(scores[closing], scores[newline])
+            scores[newline] -= NEVER
+        for pair in self.pairs:
+            for mark in dict.fromkeys(pair):
+                if not may_come(pair, pair in self.open, self.before, mark):
+                    scores[self.ids[mark]] -= NEVER

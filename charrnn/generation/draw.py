@@ -28,10 +28,9 @@ import numpy.typing as npt
 from charrnn.counts.mixing import Counts
 from charrnn.counts.tries import Nodes
 from charrnn.errors import InputError, RunError
-from charrnn.generation.debts import Debts, Ends, find_ends, find_payback
+from charrnn.generation.debts import Debts, Ends, Quotes, find_ends, find_payback
 from charrnn.generation.dry import DryPenalties
 from charrnn.generation.new_words import WordCosts, resolve_new_words
-from charrnn.generation.quotes import Quotes
 from charrnn.options.sampling import SamplingParams
 from charrnn.text.punctuation import NO_PUNCTUATION, Punctuation
 from charrnn.text.vocabulary import Vocabulary

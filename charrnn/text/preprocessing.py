@@ -21,6 +21,7 @@ from charrnn.data import EncodedText, open_data
 from charrnn.errors import InputError, shorten
 from charrnn.files import convert_write_errors, hold_lock, replace_file
 from charrnn.options.datasets import DEFAULT_SPLIT, SPLITS, DataOptions, SplitOptions
+from charrnn.options.ranges import require
 from charrnn.say import say
 from charrnn.text.corpora import CORPORA, get_cache_folder
 from charrnn.text.kinds import LIST_MARK, is_list, shuffle_lines
@@ -60,13 +61,12 @@ def preprocess(
         files: the files of `input_txt`, if they have been read.
 
     Raises:
-        InputError: the text is missing, empty, damaged or not in the encoding, or an output has an
-            invalid name.
+        InputError: the text is missing, empty, damaged or not in the encoding, or both outputs have
+            the same name.
         RunError: an output cannot be written.
     """
     h5, json_path = resolve_output_paths(input_txt, output_h5, output_json)
     files = read_files(input_txt) if files is None else files
-    _check_outputs(h5, json_path, files)
     source = describe_source(files, split)
     wrap = source["options"].get(WRAP_FACT, "keep")
     text = "".join(file.decode(split.encoding, wrap) for file in files)
@@ -136,7 +136,10 @@ def resolve_output_paths(
         else:
             path = Path(input_txt)
             output_h5 = (path.with_suffix("") if is_compressed(path) else path).with_suffix(".h5")
-    return output_h5, output_json or output_h5.with_suffix(".json")
+    output_json = output_json or output_h5.with_suffix(".json")
+    is_other = os.path.realpath(output_json) != os.path.realpath(output_h5)
+    require(is_other, "output_json", output_json, "is the other output too; give another name")
+    return output_h5, output_json
 
 
 def compute_split_sizes(total: int, split: SplitOptions) -> dict[str, int]:
@@ -174,18 +177,6 @@ def describe_source(files: list[TextFile], split: SplitOptions) -> dict[str, Any
         "options": options,
         "content": hashlib.sha256(hashes.encode()).hexdigest() if is_file else None,
     }
-
-
-def _check_outputs(h5: Path, json_path: Path, files: list[TextFile]) -> None:
-    """Raise InputError if an output would overwrite the text or the other output."""
-    used = {os.path.realpath(file.path) for file in files if file.path is not STDIN}
-    for option, path in {"output_h5": h5, "output_json": json_path}.items():
-        if os.path.realpath(path) in used:
-            raise InputError(
-                f"{option}={shorten(path)}: would overwrite the text or the other output; give "
-                f"another name"
-            )
-        used.add(os.path.realpath(path))
 
 
 def prepare_files(data: DataOptions) -> tuple[Path, Path]:

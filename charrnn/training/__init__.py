@@ -1,6 +1,5 @@
 """The public Lightning classes: a module, a data module, callbacks, a logger and more."""
 
-from charrnn.training.announcement import Announcement
 from charrnn.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from charrnn.training.counting import CharacterCounts
 from charrnn.training.datamodule import TextDataModule
@@ -13,7 +12,6 @@ from charrnn.training.reproducible import ReproducibleSteps
 from charrnn.training.samples import Samples
 
 __all__ = [
-    "Announcement",
     "AtomicCheckpointIO",
     "CharacterCounts",
     "LanguageModel",

@@ -8,10 +8,13 @@ import time
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
+from charrnn.files import shorten_path
 from charrnn.say import format_duration, say
+from charrnn.training.datamodule import TextDataModule
 from charrnn.training.log import is_logged_step
 from charrnn.training.validation import Validation
 
@@ -21,7 +24,7 @@ LEAST_MEASURED = 2.0  # seconds from which the time left is estimated
 
 
 class Progress(ProgressBar):
-    """Shows epoch, step, loss, the remaining time, and each validation."""
+    """Prints what a run trains on, and shows epoch, step, loss, time left and each validation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +40,9 @@ class Progress(ProgressBar):
     def enable(self) -> None:
         self._is_enabled = True
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        if self._is_enabled and isinstance(data := trainer.datamodule, TextDataModule):
+            _announce(trainer, pl_module, data)
         self._step, total = trainer.global_step, trainer.estimated_stepping_batches
         self._start = self._step, time.monotonic()
         if self._is_enabled and sys.stderr.isatty():
@@ -101,3 +106,39 @@ class Progress(ProgressBar):
             self._bar = None
 
     on_exception = on_train_end
+
+
+def _announce(trainer: Any, module: Any, data: TextDataModule) -> None:
+    """Print the text, the network, the streams and the device of a training."""
+    steps = trainer.estimated_stepping_batches
+    encoded, streams, arch = data.encoded, data.streams, module.network.architecture
+    sizes = {name: len(ids) for name, ids in encoded.splits.items()}
+    say(f"corpus: {data.source}")
+    say(f"  {sum(sizes.values()):,} characters, {len(data.vocabulary):,} different ones")
+    say("  " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    say(
+        f"model: {arch.kind}, {arch.num_layers} x {arch.hidden_size}, embedding "
+        f"{arch.embedding_size}, dropout {arch.dropout:g}; "
+        f"{arch.num_parameters:,} parameters"
+    )
+    total = "" if steps == math.inf else f", {module.format_epochs(steps)} epochs in all"
+    say(
+        f"streams: {streams.batch_size} x {streams.seq_length} characters a step, "
+        f"{module.steps_per_epoch:,} steps an epoch{total}"
+    )
+    say(f"device: {_describe_device(trainer, module)}")
+    if trainer.ckpt_path:
+        path = shorten_path(str(trainer.ckpt_path))
+        say(f"resuming from {path}, step {trainer.global_step:,}")
+
+
+def _describe_device(trainer: L.Trainer, module: Any) -> str:
+    """Describe the device, the processes and the precision in a line."""
+    device = trainer.strategy.root_device
+    if device.type == "cpu":
+        threads = module.num_batch_shards * torch.get_num_threads()
+        name = f"CPU, {threads} thread" + "s" * (threads != 1)
+    else:
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "Apple GPU"
+    several = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+    return f"{name}{several}, precision {trainer.precision}"

@@ -20,7 +20,7 @@ from charrnn.generation.engines import make_engine
 from charrnn.generation.sampler import Sampler
 from charrnn.model import Model
 from charrnn.models.trained import TrainedModel, zero_state
-from charrnn.networks.counted import make_any_network
+from charrnn.networks.network import make_any_network
 from charrnn.training import ReproducibleSteps, restoring
 from tests.generation.models import (
     make_counted_model,

@@ -108,7 +108,7 @@ function encode(text) {
   return { tokens: [...numbers.keys()], ids: new Ids(ids.subarray(0, n)) };
 }
 
-/** Return arrays in the smallest unsigned type that fits, as charrnn/counts/columns.py does. */
+/** Return arrays in the smallest unsigned type that fits, as charrnn/counts/table.py does. */
 function shrink(arrays) {
   const shrunk = {};
   for (const [name, values] of Object.entries(arrays)) {

@@ -1,4 +1,4 @@
-/** Open quotes and brackets of a text that is written, as in charrnn/generation/quotes.py. */
+/** Open quotes and brackets of a text that is written, as in charrnn/generation/debts.py. */
 
 import { mayCome } from "./punctuation.js";
 
