@@ -69,7 +69,7 @@ class EncodedText:
             "input_h5": str(self.path.resolve()),
             "input_json": str(self.json_path.resolve()),
             "fingerprint": self.fingerprint,
-            "is_list": self.is_list,
+            LIST_MARK: self.is_list,
             WRAP_FACT: self.wrap,
         }
 

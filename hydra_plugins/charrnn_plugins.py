@@ -53,8 +53,9 @@ def format_job_folder(number: int, overrides: str) -> str:
 
 
 def multiply(steps: Any, windows: Any) -> int | None:
-    """Return the windows of a number of steps; None for 0, while it is open, and for no number."""
-    return steps * windows or None if isinstance(steps, int) and isinstance(windows, int) else None
+    """Return the windows of a number of steps, or None: it is 0, or one of them is no number."""
+    are_numbers = isinstance(steps, int) and isinstance(windows, int)
+    return (steps * windows or None) if are_numbers else None
 
 
 OmegaConf.register_new_resolver("charrnn.job_folder", format_job_folder, replace=True)

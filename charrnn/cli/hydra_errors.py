@@ -61,7 +61,9 @@ def _explain_unknown_option(name: str, line: CommandLine) -> InputError:
     """Return the error for an unknown option, or for a part of its dotted name, with a hint."""
     page = help_page.read_page(line.command.name)
     typed = [word for word in line.words if f"{get_key(word)}.".startswith(f"{name}.")]
-    shown, name = (shorten(show(typed[0])), get_key(typed[0])) if typed else (name, name)
+    shown = name
+    if typed:
+        shown, name = shorten(show(typed[0])), get_key(typed[0])
     if name in page.options and (only := page.options[name].only):
         return InputError(f"{shown}: only {only} has this option")
     # A name that exists was refused because the chosen groups lack it, so it is no hint.

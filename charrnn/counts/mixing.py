@@ -84,7 +84,8 @@ class Places(NamedTuple):
 
         The network's logits (P, V) may be None if it has no weight.
         """
-        factors = (self.compute_features() @ weights.to_vector()).astype(np.float32)  # (P, 4)
+        # (P, 4): the factors of the network, and of the scores of counts, words and pairs
+        factors = (self.compute_features() @ weights.to_vector()).astype(np.float32)
         logits: Floats = (factors[:, None, 1:] @ self.scores)[:, 0]
         if network_logits is not None:
             logits += factors[:, :1] * network_logits

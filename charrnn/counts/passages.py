@@ -34,7 +34,8 @@ def count_levels(ids: Ids, vocabulary_size: int, context: int) -> Iterator[Level
     """Yield the passages of a text (n,) of 1 to `context` + 1 characters, and at most n.
 
     The `num_preceding` of a level is set when the next level is yielded. All positions of the text
-    are sorted once. A passage is new if it differs from the previous position's in this order.
+    are sorted once. A passage is new if it differs from the previous position's in this order, and
+    then all longer ones that start there are new too.
     """
     n = len(ids)
     context = max(1, min(context, n - 1))

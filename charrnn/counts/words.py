@@ -109,10 +109,12 @@ class WordTable(Table):
         return spelled[self.ends]
 
     def extend(self, id_: int, node: int) -> int:
-        """Return the node after one more character."""
+        """Return the node after one more character: 0 outside of words, or `UNKNOWN`, or `CUT`."""
         letter = self.letters.data[id_]
-        if not letter or node < 0:
-            return node if letter else 0
+        if not letter:
+            return 0
+        if node < 0:
+            return node
         if child := self.trie.find(node, letter):
             return child
         return UNKNOWN if self.sizes.data[node] else CUT

@@ -94,7 +94,7 @@ def compute_stream_loss(
     most = ROWS_PER_THREAD * threads if on_cpu else ROWS_ON_GPU
     num_rows = max(1, min(most, count // shortest))
     num_rows -= num_rows % min(threads, num_rows)  # equally many per thread
-    # Each row reads WARM_UP characters and its share of the rest. The first row counts them all.
+    # Each row reads WARM_UP characters and its share of the rest. Only the first row counts both.
     length = -(-max(0, last - start - WARM_UP) // num_rows)
     starts = start + length * np.arange(num_rows)
     counted = np.append(first, starts[1:] + WARM_UP)

@@ -72,7 +72,7 @@ def keep_likeliest(weights: Floats, order: Ids, top_k: int | None, top_p: float 
 
 
 def rank_ids(scores: npt.NDArray[Any]) -> Ids:
-    """Return the ids in the order of their scores (..., V), the likeliest first."""
+    """Return the ids (N, V) in the order of their scores (N, V), the likeliest first."""
     return np.argsort(-scores, axis=-1, kind="stable")
 
 

@@ -25,7 +25,7 @@ from charrnn.errors import InputError
 from charrnn.runs.result import RESULT, read_result
 from charrnn.say import say
 
-METRICS = "metrics.csv"
+METRICS, REPORT = "metrics.csv", "report.html"
 # The model files of a run, the best first.
 MODEL_FILES = ("model.safetensors", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
 LATEST = files.OUTPUTS / "latest"
@@ -112,7 +112,7 @@ def require_no_links(folder: Path) -> None:
 
 def remove_first_try(folder: Path) -> None:
     """Remove what a run without a checkpoint has written, so that another one can start there."""
-    for name in (RESULT, METRICS, "hparams.yaml", "report.html", MODEL_FILES[0]):
+    for name in (RESULT, METRICS, REPORT, "hparams.yaml", MODEL_FILES[0]):
         (folder / name).unlink(missing_ok=True)
     for events in folder.glob("events.out.tfevents.*"):
         events.unlink()

@@ -14,8 +14,8 @@ from collections import Counter
 
 import numpy as np
 
-LIST_MARK = "is_list"  # the attribute of an HDF5 file that says whether its lines were shuffled
-HEAD = 1 << 16  # characters at the start of a text that decide what it is
+LIST_MARK = "is_list"  # in an HDF5 file and in the facts of a model whose lines were shuffled
+HEAD = 1 << 16  # characters at the start of a text that decide whether it is a list, or wrapped
 MIN_LINES = 40  # fewer different lines are too few to tell
 # The largest means of a line. Full names have up to 3.2 words, the lines of songs 6. Chinese and
 # Japanese have no spaces between words, but their prose is wrapped after 35 characters or more.
@@ -26,9 +26,6 @@ MIN_DIFFERENT = 0.5
 # most poems are shorter than 20 lines, and code is indented.
 MAX_UNLIKE = 0.05
 MAX_DIGITS = 0.5  # the largest fraction of the characters: the order of measured numbers matters
-# of code: the least fractions of lines that are indented, and of characters that are signs
-INDENTED_SHARE, SIGNS_SHARE = 0.1, 0.03  # between prose with indented authors and code
-SIGNS = frozenset("(){}[]<>=_+*/|\\&#$;")
 
 
 def take_head(text: str) -> str:
@@ -44,28 +41,19 @@ def is_list(text: str) -> bool:
     """
     rows = take_head(text).removesuffix("\n").split("\n")
     lines = [line for line, _ in itertools.groupby(map(str.rstrip, rows))]
-    num_lines, text = len(lines), "".join(lines)
+    num_lines, joined = len(lines), "".join(lines)
     return (
         len(set(lines)) >= max(MIN_LINES, MIN_DIFFERENT * num_lines)
         and sum(len(line.split()) for line in lines) <= MAX_WORDS * num_lines
-        and len(text) <= MAX_LINE_CHARACTERS * num_lines
+        and len(joined) <= MAX_LINE_CHARACTERS * num_lines
         and sum(not is_entry(line) for line in lines) <= MAX_UNLIKE * num_lines
-        and sum(map(str.isdigit, text)) <= MAX_DIGITS * len(text)
+        and sum(map(str.isdigit, joined)) <= MAX_DIGITS * len(joined)
     )
 
 
 def is_entry(line: str) -> bool:
     """Return whether the line is not empty or indented, and does not end in punctuation."""
     return bool(line) and not line[0].isspace() and unicodedata.category(line[-1])[0] != "P"
-
-
-def is_code(text: str) -> bool:
-    """Return whether a text looks like code: indented lines, and signs of code."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    indented = sum(line[0] in " \t" for line in lines)
-    characters = "".join(text.split())
-    signs = sum(character in SIGNS for character in characters)
-    return indented > INDENTED_SHARE * len(lines) and signs > SIGNS_SHARE * len(characters)
 
 
 def shuffle_lines(text: str, sizes: dict[str, int]) -> dict[str, str]:
@@ -93,3 +81,20 @@ def shuffle_lines(text: str, sizes: dict[str, int]) -> dict[str, str]:
                 capacity[split_of[line]] -= size
         splits[split_of[line]].append(line)
     return {name: "".join(f"{line}\n" for line in lines) for name, lines in splits.items()}
+
+
+# -- code ------------------------------------------------------------------------------------------
+
+# The least fractions of lines that are indented, and of characters that are signs. Prose with
+# indented names of authors has fewer.
+INDENTED_SHARE, SIGNS_SHARE = 0.1, 0.03
+SIGNS = frozenset("(){}[]<>=_+*/|\\&#$;")
+
+
+def is_code(text: str) -> bool:
+    """Return whether a text looks like code: indented lines, and signs of code."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    indented = sum(line[0] in " \t" for line in lines)
+    characters = "".join(text.split())
+    signs = sum(character in SIGNS for character in characters)
+    return indented > INDENTED_SHARE * len(lines) and signs > SIGNS_SHARE * len(characters)

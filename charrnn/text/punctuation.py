@@ -1,9 +1,4 @@
-"""The marks of a text: where a sentence ends, how often sentences end, and which quotes close.
-
-The quotes of a pair of marks close if most paragraphs (lines) with one of the marks end outside of
-a quote, and close none that is not open. A speech that opens a quote in each of its paragraphs, but
-closes it only in the last, does not.
-"""
+"""The marks of a text: where a sentence ends, how often sentences end, and which quotes close."""
 
 from __future__ import annotations
 
@@ -11,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-# Before these marks and a blank, a sentence ends: of Latin, Greek and Cyrillic, Arabic, Urdu,
+# A sentence ends with these marks before a blank: those of Latin, Greek and Cyrillic, Arabic, Urdu,
 # Armenian, Hindi, Ethiopic, Burmese and Khmer.
 SPACED_MARKS = ".!?…؟۔։।॥።፧။។"
-# After these marks, of Chinese and Japanese, a sentence ends without a blank.
+# A sentence ends with these marks, of Chinese and Japanese, without a blank.
 UNSPACED_MARKS = "。．！？｡"
 MARKS = SPACED_MARKS + UNSPACED_MARKS
-# The closing quotes and brackets that may follow the marks. Before a blank, “ and « close too.
+# The closing quotes and brackets that may follow the marks; “ and « close before a blank only.
 SPACED_CLOSING, UNSPACED_CLOSING = "\"'”’“‘»«›‹)]", '"”’»」』）'
 # No sentence ends after these words and a period, after one letter (J., z. B.) or after a number of
 # at most two digits (am 3. Mai), nor after another word of at most three letters before a small
@@ -83,7 +78,12 @@ def describe_punctuation(text: str) -> dict[str, Any]:
 
 
 def _closes(pair: str, lines: list[str]) -> bool:
-    """Return whether the quotes of a pair close in a text."""
+    """Return whether the quotes of a pair close in a text.
+
+    They do if most paragraphs (lines) with one of the marks end outside of a quote, and close none
+    that is not open. A speech that opens a quote in each of its paragraphs, but closes it only in
+    the last, does not.
+    """
     num_open, quoted = 0, [line for line in lines if pair[0] in line or pair[1] in line]
     for line in quoted:
         is_open, closes_none, before = False, False, "\n"

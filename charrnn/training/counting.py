@@ -93,15 +93,17 @@ class CharacterCounts(L.Callback):
         return np.full((len(self._ids) - 1, len(pl_module.vocabulary)), np.nan, np.float16)
 
     def _count_texts(self, data: TextDataModule, val: SplitIds) -> list[_CountedText]:
-        """Count the training split without the background, and with it if there is one."""
+        """Count the training split without the background, and with it if there is one.
+
+        Keep the start of the validation split, and whether the training split is short.
+        """
         train, size = data.encoded.get_split("train"), len(data.vocabulary)
         if len(train) > self.characters:
             say(f"counts: of the first {self.characters:,} of {len(train):,} characters")
         # Ids of 64 bits would take most of the memory of counting.
         dtype = np.min_scalar_type(size - 1)
-        ids, self._ids = (
-            part.astype(dtype) for part in (train[: self.characters], val[: MAX_LOGITS // size + 1])
-        )
+        ids = train[: self.characters].astype(dtype)
+        self._ids = val[: MAX_LOGITS // size + 1].astype(dtype)
         self._is_short = len(train) < SHORT_TEXT
         background = self._read_background(data, self.characters - len(ids)).astype(dtype)
         backgrounds = [background[:0], background] if len(background) else [background]

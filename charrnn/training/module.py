@@ -63,7 +63,7 @@ class LanguageModel(L.LightningModule):
             `charrnn.CELLS`.
 
     To change the loss, override `compute_loss`; to change the step, override `training_step`. Its
-    loss is logged and checked. Call ``super()`` first in an overridden hook.
+    loss is logged and checked. An overridden hook must call ``super()``, or a resume is not exact.
 
     Raises:
         InputError: a value is out of its range.

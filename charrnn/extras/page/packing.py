@@ -43,7 +43,6 @@ LICENCE = "Made with charrnn (MIT licence)"
 _CELLS = SITE / "network" / "cells.js"
 _STEP = re.compile(r"^  (\w+)\(kernel\b", re.MULTILINE)
 _MAX_LINES = 50_000
-MAX_CHARACTERS = 1_000_000  # a phone counts them in ten seconds
 
 
 def read_constants(module: ModuleType, *names: str) -> dict[str, Any]:
@@ -72,9 +71,11 @@ COUNTS_CONSTANTS = {
 
 def require_page_support(model: TrainedModel) -> None:
     """Raise InputError if a page cannot run a model of this kind."""
-    kinds = _STEP.findall(_CELLS.read_text(encoding="utf-8"))
-    if (kind := model.architecture.kind) not in kinds:
-        raise InputError(f"output: a page cannot run kind {kind}; it can run {', '.join(kinds)}")
+    supported = _STEP.findall(_CELLS.read_text(encoding="utf-8"))
+    if (kind := model.architecture.kind) not in supported:
+        raise InputError(
+            f"output: a page cannot run kind {kind}; it can run {', '.join(supported)}"
+        )
 
 
 def choose_title(model: TrainedModel, title: str | None = None) -> str:
@@ -101,7 +102,7 @@ def pack_model(chosen: RoundedModel, title: str | None = None, licence: str = LI
         "title": choose_title(model, title),
         "licence": licence,
         "is_code": kinds.is_code(get_primer(model.facts)),
-        "is_list": model.facts.get("is_list") is True,
+        "is_list": model.facts.get(kinds.LIST_MARK) is True,
     }
     header = {
         **describe_sampling(),
@@ -196,6 +197,11 @@ def list_checksums(text: str) -> Arrays:
     if len(sums) > _MAX_LINES:
         return {}
     return {"lines": np.diff(sorted(sums), prepend=0).astype(np.uint32)}
+
+
+# -- the facts with which a page learns a text ----------------------------------------------------
+
+MAX_CHARACTERS = 1_000_000  # of the longest text, which a phone counts in ten seconds
 
 
 def list_learning_facts() -> dict[str, Any]:

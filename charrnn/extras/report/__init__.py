@@ -15,13 +15,12 @@ from string import Template
 
 from charrnn.errors import to_one_line
 from charrnn.files import replace_file
-from charrnn.runs.folder import METRICS
+from charrnn.runs.folder import METRICS, REPORT
 from charrnn.runs.result import Result, read_result
 from charrnn.say import BITS_PER_NAT, format_duration, say
 
 Curve = list[tuple[int, float]]  # (step, value)
 
-NAME = "report.html"
 MAX_POINTS = 400  # points of a curve
 SKIPPED_SHARE = 0.02  # The first steps are not drawn: their high losses would flatten the curve.
 WIDTH, HEIGHT = 440, 220  # of the curves, beside which the axes have their numbers
@@ -37,7 +36,7 @@ TEMPLATE = Path(__file__).with_name("run_report.html")
 
 def write_report(result: Result) -> Path:
     """Write report.html into a run's folder, and return its path."""
-    path = result.folder / NAME
+    path = result.folder / REPORT
     values = {
         "title": _escape(f"{result.network} on {result.text}"),
         "lead": _format_losses(result),
@@ -62,7 +61,7 @@ def at_end(folder: Path) -> Path | None:
     try:
         return write_report(result)
     except Exception as error:
-        say(f"{folder / NAME} cannot be made ({to_one_line(error)})")
+        say(f"{folder / REPORT} cannot be made ({to_one_line(error)})")
         return None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import charrnn.extras.report as reports
+from charrnn.extras import report as reports
 from charrnn.extras.report import write_report
 from charrnn.runs.result import read_result
 from tests.small_runs import Train, metrics

@@ -22,7 +22,7 @@ class Program {
     this.texts = new Map(); // "text NAME" -> a text that was learnt in this window
     this.chosen = undefined; // undefined for the model in the page
     this.card = new LearningCard(find("#learn"), facts.max_characters, (given) => this.learn(given));
-    writer.onStep = (step) => this.card.showStep(step);
+    writer.onStep = (step) => this.card.isBusy && this.card.showStep(step);
     this.server = served !== undefined && location.protocol.startsWith("http")
       ? new Server(find("#trainings"), this) : null;
     const onClick = (selector, act) => find(selector).addEventListener("click", () =>

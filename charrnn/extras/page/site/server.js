@@ -45,6 +45,7 @@ export class Server {
 
   async #change(method, path, body) {
     await send(path, { method, body }).catch((error) => this.program.fail(error));
+    await this.#listModels(); // the model of a deleted training is gone
     await this.#look();
   }
 
@@ -60,14 +61,17 @@ export class Server {
     this.panel.querySelector(`[data-act="${act}"][data-id="${id}"]`)?.focus();
     this.panel.querySelector("p").hidden = data.length > 0;
     document.querySelector("#trainings-open").hidden = !data.length;
-    if (data.some(({ better }) => better)) {
-      const listed = await ask("v1/models").catch(() => ({ data: [] }));
-      for (const { id, file } of listed.data) this.models.set(id, file);
-      this.program.listModels();
-    }
+    if (data.some(({ better }) => better)) await this.#listModels();
     if (data.some(({ state }) => ACTIVE.includes(state))) {
       this.timer = setTimeout(() => this.#look(), LOOK);
     }
+  }
+
+  /** Offer the models that the server has now. */
+  async #listModels() {
+    const { data } = await ask("v1/models").catch(() => ({}));
+    if (data) this.models = new Map(data.map(({ id, file }) => [id, file]));
+    this.program.listModels();
   }
 
   #makeItem({ id, name, state, line, loss, losses, better }) {

@@ -19,6 +19,7 @@ export async function readFiles(files, most) {
   const sorted = files.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   let joined = "";
   for (const file of sorted) {
+    if (joined && !joined.endsWith("\n")) joined += "\n"; // the last line of a file is one line
     joined += await readText(file, most).catch((error) => {
       if (!(error instanceof DOMException)) throw error;
       throw new Error(translate("{name} is a folder, or is no longer there: choose files.", file));

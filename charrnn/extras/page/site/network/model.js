@@ -138,12 +138,12 @@ export class Model {
     this.jobs.delete(job);
   }
 
-  /** Return the surprise, in bits, of each code unit of a text; NaN for unread characters. */
+  /** Return the surprise, in bits, of each code unit of a text; Infinity if it is not known. */
   findSurprise(text) {
     const { last, state } = this.sampler.startState([]);
     let before = last;
     return Float32Array.from(this.vocabulary.fit(text).flatMap(({ text: character, ids }) => {
-      let bits = ids.length ? 0 : NaN;
+      let bits = ids.length ? 0 : Infinity;
       for (const id of ids) {
         const logits = before === null ? null : this.sampler.network.step(before, state);
         bits -= logits ? computeLogProb(logits, id) / Math.LN2 : NaN;
