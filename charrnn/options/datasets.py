@@ -27,7 +27,7 @@ class SourceOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         h5, json = self.input_h5, self.input_json
-        both = f"data.input_json={json} belongs to it; give both, or none"
+        both = "and data.input_json are a pair; give both, or none"
         require((h5 is None) == (json is None), "data.input_h5", h5, both)
         one = "give either this pair or data.input_txt, not both (data.input_txt=null unsets it)"
         require(h5 is None or self.input_txt is None, "data.input_h5", h5, one)

@@ -52,7 +52,7 @@ class RunCheckpoints(Checkpoint):
         check_ranges(PartOptions, every=every, keep_every=keep_every)
         self.every, self.keep_every = every, keep_every
         self._signals = Signals()
-        self._step = 0  # the last trained step
+        self._step = self._saved_step = 0  # the last trained step, and that of last.ckpt
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         refuse_inexact(trainer.callbacks)
@@ -62,7 +62,7 @@ class RunCheckpoints(Checkpoint):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._signals.start()
-        self._step = trainer.global_step
+        self._step = self._saved_step = trainer.global_step
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         step = trainer.global_step
@@ -78,7 +78,11 @@ class RunCheckpoints(Checkpoint):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         if is_fitting(trainer):
-            self._signals.message = f"stopped in the validation after step {trainer.global_step:,}"
+            repeated = trainer.global_step - self._saved_step
+            self._signals.message = (
+                f"stopped in the validation after step {trainer.global_step:,}; a resume repeats "
+                f"{repeated:,} steps"
+            )
             self._raise_received(self._signals.message)
 
     def on_validated(self, trainer: L.Trainer, pl_module: Any, validation: Validation) -> None:
@@ -120,6 +124,7 @@ class RunCheckpoints(Checkpoint):
         root = Path(trainer.default_root_dir)
         for name in names:
             if name == LAST:
+                self._saved_step = trainer.global_step
                 call_hook(trainer, "write_result")
             path = root / "checkpoints" / name
             trainer.save_checkpoint(path, weights_only=False)

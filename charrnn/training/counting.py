@@ -190,9 +190,9 @@ def _say_background(without: Mixture, mixture: Mixture) -> None:
     helps = mixture.loss < without.loss
     decision = "is counted too" if helps else "does not help and is not counted"
     say(
-        f"other text {mixture.facts['background']}, {mixture.facts['background_counted']:,} "
-        f"characters: {decision}; both together {mixture.loss:.4f} with it, {without.loss:.4f} "
-        f"without"
+        f"background {mixture.facts['background']}, {mixture.facts['background_counted']:,} "
+        f"characters: {decision}; network and counts {mixture.loss:.4f} with it, "
+        f"{without.loss:.4f} without"
     )
 
 

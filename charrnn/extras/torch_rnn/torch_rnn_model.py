@@ -207,7 +207,9 @@ def _read_table(path: Path) -> Table:
     """
     data = path.read_bytes()
     if not data.startswith(_START):
-        raise ValueError("is not a checkpoint of torch-rnn in the binary format of Torch7")
+        raise ValueError(
+            "is not a checkpoint of torch-rnn in the binary format of Torch7; save it in that again"
+        )
     reader = _Reader(data)
     try:
         table: Table = reader.read_value()

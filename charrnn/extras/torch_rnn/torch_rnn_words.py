@@ -56,6 +56,8 @@ def translate_words(command: str, words: list[str]) -> list[str] | None:
     overrides, rest = [], iter(words)
     of_texts = "data." if command == "train" else ""
     options = _OPTIONS | {name: f"{of_texts}{name}" for name in _OPTIONS_OF_TEXTS}
+    if command == "convert":
+        options["checkpoint"] = "input"
     for word in rest:
         flag = word.lstrip("-")
         if flag == word:  # as the checkpoint of char-rnn's sampler
@@ -64,6 +66,8 @@ def translate_words(command: str, words: list[str]) -> list[str] | None:
             overrides.append("quiet=true")
         elif flag in options:
             value = next(rest, "")
+            if flag == "input_h5" and command == "train":  # Every training of torch-rnn has it.
+                overrides.append("experiment=torch_rnn")
             if flag.startswith("lr_decay"):
                 overrides.append("schedule=step")
             overrides.append(f"{options[flag]}={_VALUES.get((flag, value), value)}")

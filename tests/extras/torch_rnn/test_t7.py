@@ -159,8 +159,8 @@ def test_a_t7_is_converted(path: Path, tmp_path: Path) -> None:
 # command lines as tutorials print them, and charrnn's
 LINES = {
     "train -input_h5 x.h5 -input_json x.json -rnn_size 256 -batchnorm 1 -gpu -1": (
-        "charrnn train data.input_h5=x.h5 data.input_json=x.json model.hidden_size=256 "
-        "model.batchnorm=true trainer=cpu\n"
+        "charrnn train experiment=torch_rnn data.input_h5=x.h5 data.input_json=x.json "
+        "model.hidden_size=256 model.batchnorm=true trainer=cpu\n"
     ),
     "train -data_dir data/mine -lr_decay_every 10 -lr_decay_factor 0.7 -grad_clip 0": (
         "charrnn train data.input_txt=data/mine schedule=step schedule.decay_every=10 "
