@@ -61,8 +61,10 @@ def terminate(signum: int, frame: FrameType | None) -> None:
 
 
 def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, the error that it was raised from or during, and so on."""
-    while error is not None:
+    """Yield an error, the error that it was raised from or during, and so on, each once."""
+    walked: list[BaseException] = []  # An error that is raised again may be a cause of itself.
+    while error is not None and error not in walked:
+        walked.append(error)
         yield error
         error = error.__cause__ or error.__context__
 

@@ -79,6 +79,7 @@ BAD = {
     "train -m resume=x seed=1,2": "resume=x: to continue a sweep, give hydra.sweep.dir",
     "train resume=auto": "resume=auto: needs a folder; add hydra.run.dir=FOLDER",
     f"train {PAIR} resume=good.txt": "good.txt",
+    "train resume=outputs/nope": "resume=outputs/nope: no such run or file; `charrnn runs` lists",
     f"train {PAIR} resume=loop": "loop: ",
     "train -m sweep=tpe seed=1,2 validate_every=0": "a study needs validation losses",
     "train sweep=tpe": "the search space is empty",

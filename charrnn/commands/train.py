@@ -146,6 +146,8 @@ def _prepare_resume(words: list[str]) -> list[str]:
     for name, why in _NOT_IN_A_RESUME.items():
         if word := find_word(words, name):
             raise InputError(f"{show(word)}: {why}; leave one out")
+    if not os.path.exists(resume):
+        raise InputError(f"resume={resume}: no such run or file; `charrnn runs` lists the runs")
     if os.path.isdir(resume) and place is None:
         words = set_text(words, "hydra.run.dir", os.path.realpath(resume))
     words = [*map(_unset, words)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import charrnn
+from charrnn.__main__ import main
 from charrnn.models import model_file
 from tests.conftest import Patch
 from tests.faults import child
@@ -40,6 +41,13 @@ def test_the_loss_of_a_model_is_one_number(train: Train, workplace: Path, capfd:
     step = facts["step"]
     sample = (run / "samples" / f"step-{step:07d}.txt").read_text(encoding="utf-8")
     assert sample == charrnn.load(run).generate(length=60, temperature=0.8, seed=step)
+
+
+def test_a_network_beyond_the_memory_is_refused_in_a_line(workplace: Path, capfd: Capture) -> None:
+    words = ("train", *SMALL, "model.hidden_size=100000000", "hydra.run.dir=run")
+    assert main([*words]) == 1
+    assert "there is too little memory" in capfd.readouterr().err.splitlines()[-1]
+    assert not Path("run").exists()
 
 
 def test_of_two_runs_begun_at_once_in_one_folder_one_lives(workplace: Path) -> None:
