@@ -54,7 +54,7 @@ def main() -> None:
             clip([parameter for _, parameter in parameters], trainer.gradient_clip_val)
             optimizer.step()
             if step in (0, options.steps - 1):
-                print(f"step {step + 1}, loss {loss.item():.3f}", file=sys.stderr, flush=True)
+                print(f"step {step + 1:,}, loss {loss.item():.3f}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def main() -> None:
             step += 1
             value = loss.item()
             if step in (1, options.steps):
-                print(f"step {step}, loss {value:.3f}", file=sys.stderr, flush=True)
+                print(f"step {step:,}, loss {value:.3f}", file=sys.stderr, flush=True)
             if step == options.steps:
                 break
 

@@ -46,7 +46,7 @@ def compare_steps(
     def time_step(name: str) -> float:
         ended = programs[name]()
         peaks[name] = max(peaks[name], ended.peak_bytes)
-        return (ended.find_time(f"step {steps}") - ended.find_time("step 1")) / (steps - 1)
+        return (ended.find_time(f"step {steps:,}") - ended.find_time("step 1")) / (steps - 1)
 
     parts = {name: partial(time_step, name) for name in programs}
     seconds = measure_in_turns(parts, inputs.rounds)
