@@ -6,9 +6,10 @@ Hydra's messages describe config nodes in several lines. A user needs the typed 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
-from hydra.errors import MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from charrnn.cli import help_page
@@ -28,22 +29,30 @@ _FOREIGN_NAMES = {
 }
 
 
+_DECIMAL_COMMA = re.compile(r"[^=]*=-?\d+,\d+")
+
+
 @contextlib.contextmanager
 def translate_errors(line: CommandLine) -> Iterator[None]:
     """Raise InputError or RunError for an error in the overrides of a command line."""
     try:
         yield
     except Exception as error:
-        names = None if isinstance(error, InputError) else _explain_names(error, line)
-        explained = names or explain(error)
+        typed = None if isinstance(error, InputError) else _explain_words(error, line)
+        explained = typed or explain(error)
         if explained is None or explained is error:
             raise
         raise explained from error
 
 
-def _explain_names(error: Exception, line: CommandLine) -> InputError | None:
-    """Return the error for an unknown name, or None."""
+def _explain_words(error: Exception, line: CommandLine) -> InputError | None:
+    """Return the error for an unknown name, or for a decimal comma; None for others."""
     for cause in walk_causes(error):
+        # Hydra reads the comma as a sweep, which needs -m.
+        commas = [word for word in line.words if _DECIMAL_COMMA.fullmatch(word)]
+        if isinstance(cause, HydraException) and "Ambiguous value" in str(cause) and commas:
+            number = commas[0].replace(",", ".")
+            return InputError(f"{commas[0]}: for one number write {number}; for two, add -m")
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             file = str(cause.missing_cfg_file)
             group, _, choice = file.rpartition("/")

@@ -35,7 +35,6 @@ from charrnn.options.ranges import PATH, TEXT, get_traits, get_types, list_optio
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # path options of every command
 MULTIRUN = "hydra.mode=MULTIRUN"  # the flag -m as an override
 
-_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _WORD = re.compile(r"(\+\+|\+|~|)([^=]*)(?:=(.*))?", re.DOTALL)
 _QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _ONE_QUOTED = re.compile(_QUOTED, re.DOTALL)
@@ -81,9 +80,6 @@ def quote_literals(words: list[str], command: plugins.Command) -> list[str]:
 def _quote_word(word: str, kinds: Collection[Any] | None, multirun: bool) -> str:
     """Return an override with its value quoted, if `kinds` are the types of a text option."""
     prefix, name, value = split(word)
-    if kinds is None and value and not multirun and _DECIMAL_COMMA.fullmatch(value):
-        number = f"{name}={value.replace(',', '.')}"
-        raise InputError(f"{word}: for one number write {number}; for two, add -m")
     if kinds is None or value is None or prefix == "~":
         return word
     if name in FOLDERS and value != value.encode(errors="replace").decode():

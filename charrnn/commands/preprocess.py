@@ -30,8 +30,9 @@ def run(options: PreprocessOptions) -> None:
     """Run the preprocessing, and print the same lines as torch-rnn's script."""
     given = (None if p is None else Path(p) for p in (options.output_h5, options.output_json))
     h5, json = resolve_output_paths(options.input_txt, *given)
+    files = find_files(options.input_txt)
     for name, path in {"output_h5": h5, "output_json": json}.items():
-        check_output(str(path), *find_files(options.input_txt), option=name)
+        check_output(str(path), *files, option=name)
     data = preprocess(options.input_txt, h5, json, options)
     if not options.quiet:
         say_changes(data, options)

@@ -163,4 +163,5 @@ def test_a_difference_would_be_found(workplace: Path) -> None:
 def test_a_signal_stops_a_long_sample(workplace: Path) -> None:
     words = start("run", *SHORT, "callbacks.samples.length=10000000")
     run(words, workplace, sent(signal.SIGTERM, "sample", "begin"), code=143)
-    ends_with(workplace, "validation after step 7; a resume repeats 7 steps; .*resume=auto$")
+    line = "stopped in the validation after step 7; a resume repeats 7 steps; .*resume=auto$"
+    ends_with(workplace, line)

@@ -26,8 +26,7 @@ export class Server {
 
   /** Ask for the models, the newest first, and for the trainings. */
   async list() {
-    const { data } = await ask("v1/models");
-    this.models = new Map(data.map(({ id, file }) => [id, file]));
+    this.models = await fetchModels();
     await this.#look();
   }
 
@@ -45,7 +44,7 @@ export class Server {
 
   async #change(method, path, body) {
     await send(path, { method, body }).catch((error) => this.program.fail(error));
-    await this.#listModels(); // the model of a deleted training is gone
+    if (method === "DELETE") await this.#listModels(); // without the model of the training
     await this.#look();
   }
 
@@ -69,8 +68,7 @@ export class Server {
 
   /** Offer the models that the server has now. */
   async #listModels() {
-    const { data } = await ask("v1/models").catch(() => ({}));
-    if (data) this.models = new Map(data.map(({ id, file }) => [id, file]));
+    this.models = await fetchModels().catch(() => this.models);
     this.program.listModels();
   }
 
@@ -101,8 +99,10 @@ function drawCurve(losses) {
     `${scale(step, steps, 100)},${30 - scale(value, values, 30)}`).join(" ");
 }
 
-async function ask(path) {
-  return (await send(path)).json();
+/** Return the file of each model by its name, the newest first. */
+async function fetchModels() {
+  const { data } = await (await send("v1/models")).json();
+  return new Map(data.map(({ id, file }) => [id, file]));
 }
 
 /** Return the response to a request; a relative path also works behind a proxy. */
